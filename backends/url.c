@@ -1,0 +1,391 @@
+#include "backends/url.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#define HTTP_PORT 80
+#define IPV6_TEXT_BYTES_MAX 45 /* the longest, with an IPv4 tail; INET6_ADDRSTRLEN - 1 */
+
+struct span {
+    const char *text;
+    size_t bytes;
+};
+
+/* The components of a reference, RFC 3986 section 4.1; the fragment is left out because it
+ * never goes to a server (section 3.5). */
+struct reference {
+    struct span scheme;
+    struct span authority;
+    struct span path;
+    struct span query; /* without '?' */
+    bool has_scheme;
+    bool has_authority;
+    bool has_query;
+};
+
+static bool is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* tolower() and strncasecmp() ask the locale, and a host name has none. */
+static char to_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static bool equal_ignoring_case(const char *a, const char *b, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (to_lower(a[i]) != to_lower(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_refused_byte(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x21 || c == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ), RFC 3986 section 3.1 */
+static bool is_scheme(struct span text)
+{
+    if (text.bytes == 0 || !is_alpha(text.text[0])) {
+        return false;
+    }
+    for (size_t i = 1; i < text.bytes; i++) {
+        char c = text.text[i];
+        if (!is_alpha(c) && !is_digit(c) && c != '+' && c != '-' && c != '.') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline bool is_one_of(char c, const char *set)
+{
+    for (; *set != '\0'; set++) {
+        if (c == *set) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Take what stands before the first byte of `stops`. */
+static inline struct span take_until(struct span *rest, const char *stops)
+{
+    size_t bytes = 0;
+    while (bytes < rest->bytes && !is_one_of(rest->text[bytes], stops)) {
+        bytes++;
+    }
+    struct span taken = {.text = rest->text, .bytes = bytes};
+    rest->text += bytes;
+    rest->bytes -= bytes;
+    return taken;
+}
+
+/* Drop `bytes` bytes from the front. */
+static void skip(struct span *rest, size_t bytes)
+{
+    rest->text += bytes;
+    rest->bytes -= bytes;
+}
+
+/* The expression of RFC 3986 appendix B, by hand. */
+static int reference_split(const char *text, size_t bytes, struct reference *reference)
+{
+    struct span rest = {.text = text, .bytes = bytes};
+    struct span start = rest;
+    *reference = (struct reference){0};
+
+    if (bytes > URL_BYTES_MAX) {
+        return -ENAMETOOLONG;
+    }
+    if (has_refused_byte(text, bytes)) {
+        return -EINVAL;
+    }
+    struct span head = take_until(&rest, ":/?#");
+    if (rest.bytes > 0 && rest.text[0] == ':') {
+        /* Otherwise a relative path with a colon in its first segment: section 4.2 has none. */
+        if (!is_scheme(head)) {
+            return -EINVAL;
+        }
+        reference->scheme = head;
+        reference->has_scheme = true;
+        skip(&rest, 1);
+    } else {
+        rest = start;
+    }
+    if (rest.bytes >= 2 && rest.text[0] == '/' && rest.text[1] == '/') {
+        skip(&rest, 2);
+        reference->authority = take_until(&rest, "/?#");
+        reference->has_authority = true;
+    }
+    reference->path = take_until(&rest, "?#");
+    if (rest.bytes > 0 && rest.text[0] == '?') {
+        skip(&rest, 1);
+        reference->query = take_until(&rest, "#");
+        reference->has_query = true;
+    }
+    return 0;
+}
+
+static bool is_http(struct span scheme)
+{
+    return scheme.bytes == 4 && equal_ignoring_case(scheme.text, "http", 4);
+}
+
+/* Names that DNS or a hosts file can hold. RFC 3986 section 3.2.2 also allows sub-delims and
+ * percent-encoding in a reg-name; nothing resolves them, and decoding them would make two
+ * spellings of one host. */
+static bool is_host_name(struct span host)
+{
+    for (size_t i = 0; i < host.bytes; i++) {
+        char c = host.text[i];
+        if (!is_alpha(c) && !is_digit(c) && c != '-' && c != '.' && c != '_' && c != '~') {
+            return false;
+        }
+    }
+    return host.bytes > 0;
+}
+
+static bool is_ipv6(struct span host)
+{
+    char text[IPV6_TEXT_BYTES_MAX + 1];
+    struct in6_addr address;
+    if (host.bytes > IPV6_TEXT_BYTES_MAX) {
+        return false;
+    }
+    memcpy(text, host.text, host.bytes);
+    text[host.bytes] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* port = *DIGIT; an empty one stands for the default (RFC 3986 section 3.2.3). */
+static int parse_port(struct span text, uint16_t *port)
+{
+    uint32_t value = 0;
+    if (text.bytes == 0) {
+        *port = HTTP_PORT;
+        return 0;
+    }
+    for (size_t i = 0; i < text.bytes; i++) {
+        if (!is_digit(text.text[i])) {
+            return -EINVAL;
+        }
+        value = value * 10 + (uint32_t)(text.text[i] - '0');
+        if (value > UINT16_MAX) {
+            return -EINVAL;
+        }
+    }
+    *port = (uint16_t)value;
+    return value == 0 ? -EINVAL : 0;
+}
+
+/* authority = host [ ":" port ]. Userinfo has an '@', which no host or port allows. */
+static int parse_authority(struct span authority, struct url_view *view)
+{
+    struct span rest = authority;
+    struct span host;
+    bool good;
+
+    if (rest.bytes > 0 && rest.text[0] == '[') {
+        skip(&rest, 1);
+        host = take_until(&rest, "]");
+        good = rest.bytes > 0 && is_ipv6(host);
+        skip(&rest, rest.bytes > 0 ? 1 : 0);
+    } else {
+        host = take_until(&rest, ":");
+        good = is_host_name(host);
+    }
+    if (!good || (rest.bytes > 0 && rest.text[0] != ':')) {
+        return -EINVAL;
+    }
+    view->authority = authority.text;
+    view->authority_bytes = authority.bytes;
+    view->host = host.text;
+    view->host_bytes = host.bytes;
+    if (rest.bytes == 0) {
+        view->port = HTTP_PORT;
+        return 0;
+    }
+    skip(&rest, 1);
+    if (rest.bytes == 0) {
+        view->authority_bytes--; /* "host:" says no more than "host" */
+    }
+    return parse_port(rest, &view->port);
+}
+
+int url_parse(const char *url, struct url_view *view)
+{
+    struct reference parts;
+    int error = reference_split(url, strnlen(url, URL_BYTES_MAX + 1), &parts);
+    if (error != 0) {
+        return error;
+    }
+    if (!parts.has_scheme) {
+        return -EINVAL;
+    }
+    if (!is_http(parts.scheme)) {
+        return -EPROTONOSUPPORT;
+    }
+    if (!parts.has_authority) {
+        return -EINVAL;
+    }
+    *view = (struct url_view){.path = "/", .path_bytes = 1};
+    error = parse_authority(parts.authority, view);
+    if (error != 0) {
+        return error;
+    }
+    if (parts.path.bytes > 0) {
+        view->path = parts.path.text;
+        view->path_bytes = parts.path.bytes + (parts.has_query ? 1 + parts.query.bytes : 0);
+    } else if (parts.has_query) {
+        return -EINVAL; /* see url.h: the view would have to show a '/' that is not there */
+    }
+    return 0;
+}
+
+/* A URL being put together. */
+struct text {
+    char data[URL_BYTES_MAX + 1];
+    size_t bytes;
+    bool overflow;
+};
+
+static void text_append(struct text *text, const char *data, size_t bytes)
+{
+    if (bytes > URL_BYTES_MAX - text->bytes) {
+        text->overflow = true;
+        return;
+    }
+    if (bytes > 0) {
+        memcpy(text->data + text->bytes, data, bytes);
+        text->bytes += bytes;
+    }
+}
+
+/*
+ * RFC 3986 section 5.2.4 in place, for a path that begins with '/': what has been read is
+ * never shorter than what has been written.
+ * @return bytes left
+ */
+static size_t remove_dot_segments(char *path, size_t bytes)
+{
+    size_t out = 0;
+    size_t in = 0;
+    while (in < bytes) {
+        /* One segment with the '/' in front of it. */
+        size_t end = in + 1;
+        while (end < bytes && path[end] != '/') {
+            end++;
+        }
+        size_t name_bytes = end - in - 1;
+        bool one_dot = name_bytes == 1 && path[in + 1] == '.';
+        bool two_dots = name_bytes == 2 && path[in + 1] == '.' && path[in + 2] == '.';
+        if (two_dots) {
+            while (out > 0 && path[--out] != '/') {
+            }
+        }
+        if (!one_dot && !two_dots) {
+            memmove(path + out, path + in, end - in);
+            out += end - in;
+        } else if (end == bytes) {
+            path[out++] = '/'; /* a dot segment at the end names a folder */
+        }
+        in = end;
+    }
+    return out;
+}
+
+/* The path of the result before its dot segments go, RFC 3986 section 5.2.2 and 5.2.3. */
+static void append_path(struct text *text, const struct reference *base,
+                        const struct reference *reference)
+{
+    size_t start = text->bytes;
+    struct span path = reference->path;
+    bool own_root = reference->has_scheme || reference->has_authority;
+
+    if (!own_root && path.bytes == 0) {
+        path = base->path;
+    } else if (!own_root && path.text[0] != '/') {
+        size_t folder_bytes = base->path.bytes;
+        while (folder_bytes > 0 && base->path.text[folder_bytes - 1] != '/') {
+            folder_bytes--;
+        }
+        text_append(text, base->path.text, folder_bytes);
+    }
+    if (text->bytes == start && (path.bytes == 0 || path.text[0] != '/')) {
+        text_append(text, "/", 1);
+    }
+    text_append(text, path.text, path.bytes);
+    if (!text->overflow) {
+        text->bytes = start + remove_dot_segments(text->data + start, text->bytes - start);
+    }
+}
+
+int url_resolve(const char *base, const char *location, size_t location_bytes, char *out,
+                size_t out_bytes)
+{
+    struct text text = {.bytes = 0};
+    struct reference from;
+    struct reference to;
+    struct url_view view;
+    int error = url_parse(base, &view);
+    if (error == 0) {
+        error = reference_split(base, strlen(base), &from);
+    }
+    if (error == 0) {
+        error = reference_split(location, location_bytes, &to);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (to.has_scheme && !is_http(to.scheme)) {
+        return -EPROTONOSUPPORT;
+    }
+    if (to.has_scheme && !to.has_authority) {
+        return -EINVAL; /* "http:path", which section 5.2.2 leaves to the lenient */
+    }
+
+    const struct span *authority = to.has_authority ? &to.authority : &from.authority;
+    text_append(&text, "http://", strlen("http://"));
+    text_append(&text, authority->text, authority->bytes);
+    append_path(&text, &from, &to);
+    bool inherits = !to.has_authority && to.path.bytes == 0 && !to.has_query;
+    const struct reference *query = inherits ? &from : &to;
+    if (query->has_query) {
+        text_append(&text, "?", 1);
+        text_append(&text, query->query.text, query->query.bytes);
+    }
+    if (text.overflow || text.bytes >= out_bytes) {
+        return -ENAMETOOLONG;
+    }
+    text.data[text.bytes] = '\0';
+    error = url_parse(text.data, &view);
+    if (error == 0) {
+        memcpy(out, text.data, text.bytes + 1);
+    }
+    return error;
+}
+
+bool url_same_authority(const struct url_view *a, const struct url_view *b)
+{
+    return a->port == b->port && a->host_bytes == b->host_bytes &&
+           equal_ignoring_case(a->host, b->host, a->host_bytes);
+}
