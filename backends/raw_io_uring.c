@@ -1,0 +1,1212 @@
+/*
+ * Model:    completions: the kernel is handed whole operations and tells when they are over
+ * Threads:  one, with one ring
+ * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
+ * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
+ * Syscalls per transfer: about 0.1 at 64 in flight: one call carries the news of many transfers
+ * Read next: curl_libuv.c, for readiness instead of completion
+ *
+ * The three rules of handing memory to the kernel, and how they are kept here:
+ * 1. What is received goes into a ring of buffers that all connections share. One receive per
+ *    connection stays armed ("multishot"); the kernel takes a buffer only when bytes are there,
+ *    and gets it back once they are parsed.
+ * 2. A connection is over when the last completion of its last operation has been seen. Until
+ *    then its place waits, so nothing is reused that the kernel may still touch.
+ * 3. The text of a request is read by the kernel during the submission and not later: see
+ *    request_send.
+ */
+#include "backend.h"
+
+#include <errno.h>
+
+#ifdef HAVE_LIBURING
+
+#include "clock.h"
+#include "deadlines.h"
+#include "exchange.h"
+#include "raw_socket.h"
+#include "save.h"
+
+#include <liburing.h>
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SQ_ENTRIES_MIN 128
+#define SQ_ENTRIES_MAX 256
+#define CQ_ENTRIES_MIN 256
+#define CQ_ENTRIES_MAX 32768
+#define RING_TRIES 5
+#define RING_RETRY_NS (200 * NS_PER_MS)
+#define RING_SQ_ENTRIES_SMALLEST 32 /* when memory is short */
+
+#define BUFFER_BYTES 32768 /* most bodies fit one; 64 of them still fit a 2 MiB L2 cache */
+#define BUFFERS_MIN 8
+#define BUFFERS_MAX 64
+#define BUFFER_GROUP 0
+#define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
+
+#define WAIT_MAX_NS NS_PER_S
+#define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
+#define WRITE_BYTES_MAX (1u << 30)       /* the length of a submission has 32 bits */
+
+/* ---- state ---- */
+
+/* What a completion is about; in its user_data, with the place and the connection. */
+enum operation {
+    OP_CONNECT = 1,
+    OP_SEND,      /* of a whole request; tells of failure only, see request_send */
+    OP_SEND_REST, /* of what did not fit at once */
+    OP_RECEIVE,
+    OP_CANCEL,
+    OP_CLOSE,
+    OP_FILE_OPEN,
+    OP_FILE_WRITE,
+    OP_FILE_CLOSE,
+    OP_FILE_RENAME,
+    OP_FILE_UNLINK,
+};
+
+/* How bytes come in, best first: a kernel that cannot do one does the next. */
+enum receive_mode {
+    RECEIVE_MULTISHOT, /* one submission, many completions, shared buffers: Linux 6.0 */
+    RECEIVE_SHARED,    /* one completion each, shared buffers: 5.19 */
+    RECEIVE_OWN,       /* one completion each, a buffer per place */
+};
+
+enum place_state {
+    PLACE_IDLE, /* nothing left to do */
+    PLACE_CONNECTING,
+    PLACE_EXCHANGING,
+    PLACE_SAVING,
+    PLACE_CLOSING, /* until the kernel has let go of the connection */
+};
+
+/* A file on its way; only when the job saves. */
+struct file_save {
+    int fd;
+    int error; /* the first one; errno value */
+    size_t written;
+    size_t size_before; /* of a file written in place */
+    bool temporary_cleared;
+    bool temporary_exists;
+    char temporary[SAVE_PATH_BYTES_MAX];
+};
+
+/* One of `concurrency` places in flight: a request at a time, and its connection. */
+struct place {
+    struct exchange exchange;
+    struct deadline_link deadline; /* in loop->deadlines while asking */
+    enum place_state state;
+    bool asking; /* an attempt of a request is open */
+
+    /* the connection, kept from request to request */
+    int fd;
+    uint32_t number;
+    uint32_t generation; /* of the connection: tells a late completion from a new one */
+    const struct endpoint *peer;
+    unsigned asked_tail; /* of the submission queue, behind the latest request */
+    bool used;           /* has carried a request */
+    bool broken;         /* ended, or spoke, while nobody asked it */
+    bool receiving;
+    bool multishot;   /* as which the receive at hand was armed */
+    bool sending;     /* OP_SEND_REST */
+    unsigned pending; /* operations whose last completion has not come */
+    char *rest;       /* of a request */
+    size_t rest_bytes;
+
+    struct file_save *file;
+};
+
+struct loop {
+    struct io_uring ring;
+    const struct download_job *job;
+    struct transfer_result *results;
+    struct endpoint_table endpoints;
+    struct place *places;
+    struct file_save *files;
+    uint32_t place_count;
+    uint32_t active; /* places that are not idle */
+    size_t next;     /* request to start */
+    uint32_t connections;
+    uint64_t now_ns;
+    uint64_t turn;        /* submissions so far */
+    uint8_t skip_success; /* IOSQE_CQE_SKIP_SUCCESS where the kernel has it */
+    bool cancelled;
+    int error; /* the run cannot go on; -errno */
+    struct deadlines deadlines;
+
+    enum receive_mode receive_mode;
+    struct io_uring_buf_ring *buffer_ring;
+    char *buffers; /* shared, or one for each place */
+    unsigned buffer_count;
+    unsigned buffers_returned; /* in this batch */
+
+    struct io_uring_sqe lost; /* written to when the ring has failed; goes nowhere */
+};
+
+#define USER_DATA_GENERATION_MASK 0xffffffu
+
+static uint64_t user_data_pack(const struct loop *loop, const struct place *place,
+                               enum operation operation)
+{
+    return (uint64_t)(place - loop->places) << 32 |
+           (uint64_t)(place->generation & USER_DATA_GENERATION_MASK) << 8 | (uint64_t)operation;
+}
+
+static enum operation user_data_operation(uint64_t user_data)
+{
+    return (enum operation)(user_data & 0xff);
+}
+
+static uint32_t user_data_generation(uint64_t user_data)
+{
+    return (uint32_t)(user_data >> 8) & USER_DATA_GENERATION_MASK;
+}
+
+static struct place *place_of_deadline(struct deadline_link *link)
+{
+    return (struct place *)(void *)((char *)link - offsetof(struct place, deadline));
+}
+
+/* ---- submissions ---- */
+
+static void loop_submit(struct loop *loop)
+{
+    int result = io_uring_submit(&loop->ring);
+
+    if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+        loop->error = result;
+    }
+}
+
+/* Never NULL: a full queue is submitted first. When even that fails the run is over, and what
+ * the caller writes goes nowhere. */
+static struct io_uring_sqe *sqe_get(struct loop *loop)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+
+    if (sqe == NULL) {
+        loop_submit(loop);
+        sqe = io_uring_get_sqe(&loop->ring);
+    }
+    if (sqe == NULL) {
+        loop->error = loop->error != 0 ? loop->error : -EBUSY;
+        sqe = &loop->lost;
+    }
+    return sqe;
+}
+
+/* Its last completion will be waited for before the connection counts as over. */
+static void sqe_await(struct io_uring_sqe *sqe, const struct loop *loop, struct place *place,
+                      enum operation operation)
+{
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, operation));
+    place->pending++;
+}
+
+/* ---- start ---- */
+
+static enum transfer_step connect_start(struct loop *loop, struct place *place)
+{
+    const struct endpoint *peer = place->exchange.endpoint;
+
+    /* Not SOCK_NONBLOCK: that flag tells the ring to give up where it would else wait. */
+    int fd = raw_socket_open(peer, 0);
+    if (fd < 0) {
+        return exchange_fail(&place->exchange, -fd, loop->now_ns);
+    }
+    place->fd = fd;
+    place->peer = peer;
+    place->used = false;
+    place->broken = false;
+    place->state = PLACE_CONNECTING;
+    struct io_uring_sqe *sqe = sqe_get(loop);
+    io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&peer->address, peer->address_bytes);
+    sqe_await(sqe, loop, place, OP_CONNECT);
+    return TRANSFER_MORE;
+}
+
+static char *place_buffer(const struct loop *loop, const struct place *place)
+{
+    return loop->buffers + (size_t)(place - loop->places) * BUFFER_BYTES;
+}
+
+/* POLL_FIRST: the answer cannot be there yet, so the kernel need not try before it waits. */
+static void receive_start(struct loop *loop, struct place *place)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    switch (loop->receive_mode) {
+    case RECEIVE_MULTISHOT:
+        io_uring_prep_recv_multishot(sqe, place->fd, NULL, 0, 0);
+        break;
+    case RECEIVE_SHARED:
+        io_uring_prep_recv(sqe, place->fd, NULL, BUFFER_BYTES, 0);
+        break;
+    case RECEIVE_OWN:
+        io_uring_prep_recv(sqe, place->fd, place_buffer(loop, place), BUFFER_BYTES, 0);
+        break;
+    }
+    if (loop->receive_mode != RECEIVE_OWN) {
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = BUFFER_GROUP;
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST; /* as old as the shared buffers */
+    }
+    sqe_await(sqe, loop, place, OP_RECEIVE);
+    place->receiving = true;
+    place->multishot = loop->receive_mode == RECEIVE_MULTISHOT;
+}
+
+/*
+ * The flags make this send end within its submission, one way or the other:
+ *   MSG_DONTWAIT  full socket buffer: -EAGAIN or a short count at once, and no waiting in the
+ *                 kernel. So the text is free for the next request once io_uring_submit returns.
+ *   MSG_WAITALL   a short count is a failure (io_uring_prep_send(3); the kernel marks the request
+ *                 failed when less than all was taken). Without it a short send is a success.
+ *   SKIP_SUCCESS  success has no completion; failure has one all the same. So what is silent was
+ *                 sent whole, and what was not is noticed in request_sent.
+ * A completion for each send would not only be one more to look at: the wait for an answer would
+ * end at once, because a send is over before the wait begins.
+ */
+static void request_send(struct loop *loop, struct place *place)
+{
+    struct exchange *exchange = &place->exchange;
+
+    exchange_connected(exchange, place->number, place->used);
+    place->used = true;
+    place->state = PLACE_EXCHANGING;
+    struct io_uring_sqe *sqe = sqe_get(loop);
+    io_uring_prep_send(sqe, place->fd, exchange->request, exchange->request_bytes,
+                       MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT);
+    sqe->flags |= loop->skip_success;
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_SEND));
+    place->asked_tail = loop->ring.sq.sqe_tail;
+    if (!place->receiving) {
+        receive_start(loop, place);
+    }
+}
+
+/* Does the request still wait in the queue, so that no kernel has read it? */
+static bool request_is_queued(const struct loop *loop, const struct place *place)
+{
+    return loop->ring.sq.sqe_tail - place->asked_tail < io_uring_sq_ready(&loop->ring);
+}
+
+/* The text is about to change: let the kernel read it first. */
+static void request_settle(struct loop *loop, const struct place *place)
+{
+    if (request_is_queued(loop, place)) {
+        loop_submit(loop);
+    }
+}
+
+static void rest_send(struct loop *loop, struct place *place)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    io_uring_prep_send(sqe, place->fd, place->rest, place->rest_bytes, MSG_NOSIGNAL | MSG_WAITALL);
+    sqe_await(sqe, loop, place, OP_SEND_REST);
+    place->sending = true;
+}
+
+static void operation_cancel(struct loop *loop, const struct place *place, enum operation operation)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    /* Whether it still found something is not asked: what was cancelled says so itself. */
+    io_uring_prep_cancel64(sqe, user_data_pack(loop, place, operation), 0);
+    sqe->flags |= loop->skip_success;
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_CANCEL));
+}
+
+/* Submissions are issued in order: a request still queued goes out before, not to a descriptor
+ * that means something else by then. */
+static void connection_close(struct loop *loop, struct place *place)
+{
+    if (place->state == PLACE_CONNECTING && place->pending > 0) {
+        operation_cancel(loop, place, OP_CONNECT);
+    }
+    if (place->receiving) {
+        operation_cancel(loop, place, OP_RECEIVE);
+    }
+    if (place->sending) {
+        operation_cancel(loop, place, OP_SEND_REST);
+    }
+    place->state = PLACE_CLOSING;
+    struct io_uring_sqe *sqe = sqe_get(loop);
+    io_uring_prep_close(sqe, place->fd);
+    sqe_await(sqe, loop, place, OP_CLOSE);
+}
+
+/* ---- saving: open, write, close, rename ---- */
+
+static bool saves_atomically(const struct loop *loop)
+{
+    return (loop->job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
+}
+
+static enum transfer_step file_finish(struct loop *loop, struct place *place)
+{
+    return exchange_saved(&place->exchange, place->file->error, loop->now_ns);
+}
+
+static enum transfer_step file_open(struct loop *loop, struct place *place)
+{
+    const char *path = place->exchange.transfer.request->save_name;
+    int flags = SAVE_OPEN_DIRECT;
+
+    if (saves_atomically(loop)) {
+        path = place->file->temporary;
+        flags = SAVE_OPEN_TEMPORARY;
+    }
+    struct io_uring_sqe *sqe = sqe_get(loop);
+    io_uring_prep_openat(sqe, loop->job->output_dir_fd, path, flags, SAVE_FILE_MODE);
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_OPEN));
+    return TRANSFER_MORE;
+}
+
+static enum transfer_step file_unlink(struct loop *loop, struct place *place)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    io_uring_prep_unlinkat(sqe, loop->job->output_dir_fd, place->file->temporary, 0);
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_UNLINK));
+    return TRANSFER_MORE;
+}
+
+static enum transfer_step file_close(struct loop *loop, struct place *place)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    io_uring_prep_close(sqe, place->file->fd);
+    place->file->fd = -1; /* not ours any more */
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_CLOSE));
+    return TRANSFER_MORE;
+}
+
+static enum transfer_step file_rename(struct loop *loop, struct place *place)
+{
+    int dir_fd = loop->job->output_dir_fd;
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    io_uring_prep_renameat(sqe, dir_fd, place->file->temporary, dir_fd,
+                           place->exchange.transfer.request->save_name, 0);
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_RENAME));
+    return TRANSFER_MORE;
+}
+
+/* The ring has no truncate before Linux 6.9; the call is cheap, and made only when the file was
+ * longer before. */
+static enum transfer_step file_cut(struct loop *loop, struct place *place)
+{
+    struct file_save *file = place->file;
+
+    if (file->size_before > file->written && ftruncate(file->fd, (off_t)file->written) < 0) {
+        file->error = errno;
+    }
+    return file_close(loop, place);
+}
+
+static enum transfer_step file_write(struct loop *loop, struct place *place)
+{
+    const struct transfer *transfer = &place->exchange.transfer;
+    size_t bytes = (size_t)transfer->body_bytes - place->file->written;
+
+    if (bytes == 0) {
+        return file_cut(loop, place);
+    }
+    struct io_uring_sqe *sqe = sqe_get(loop);
+    io_uring_prep_write(sqe, place->file->fd, transfer->body + place->file->written,
+                        bytes < WRITE_BYTES_MAX ? (unsigned)bytes : WRITE_BYTES_MAX,
+                        place->file->written);
+    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_WRITE));
+    return TRANSFER_MORE;
+}
+
+/* What is written in place must be a plain file. Both calls are answered from memory, the inode
+ * being open, while the ring's STATX always goes by way of a worker thread. */
+static int file_examine(struct file_save *file)
+{
+    struct stat status;
+
+    if (fstat(file->fd, &status) < 0) {
+        return errno;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return ENXIO;
+    }
+    /* O_NONBLOCK was for the opening alone: with it the ring may answer a write with -EAGAIN. */
+    if (fcntl(file->fd, F_SETFL, 0) < 0) {
+        return errno;
+    }
+    file->size_before = (size_t)status.st_size;
+    return 0;
+}
+
+static enum transfer_step file_opened(struct loop *loop, struct place *place, int result)
+{
+    struct file_save *file = place->file;
+
+    if (result == -EEXIST && !file->temporary_cleared && saves_atomically(loop)) {
+        /* Left by a run that was killed; O_EXCL again, so that nothing planted is written to. */
+        file->temporary_cleared = true;
+        return file_unlink(loop, place);
+    }
+    if (result < 0) {
+        file->error = -result;
+        return file_finish(loop, place);
+    }
+    file->fd = result;
+    if (saves_atomically(loop)) {
+        file->temporary_exists = true;
+    } else {
+        file->error = file_examine(file);
+    }
+    return file->error != 0 ? file_close(loop, place) : file_write(loop, place);
+}
+
+static enum transfer_step file_written(struct loop *loop, struct place *place, int result)
+{
+    struct file_save *file = place->file;
+
+    if (result > 0) {
+        file->written += (size_t)result;
+    } else if (result != -EINTR && result != -EAGAIN) {
+        file->error = result < 0 ? -result : EIO;
+        return file_close(loop, place);
+    }
+    return file_write(loop, place);
+}
+
+static enum transfer_step file_closed(struct loop *loop, struct place *place, int result)
+{
+    struct file_save *file = place->file;
+
+    if (result < 0 && file->error == 0) {
+        file->error = -result; /* a full disk or quota may only show here: close(2) */
+    }
+    if (!file->temporary_exists) {
+        return file_finish(loop, place);
+    }
+    return file->error == 0 ? file_rename(loop, place) : file_unlink(loop, place);
+}
+
+static enum transfer_step file_renamed(struct loop *loop, struct place *place, int result)
+{
+    if (result < 0) {
+        place->file->error = -result;
+        return file_unlink(loop, place);
+    }
+    place->file->temporary_exists = false;
+    return file_finish(loop, place);
+}
+
+static enum transfer_step file_unlinked(struct loop *loop, struct place *place, int result)
+{
+    struct file_save *file = place->file;
+
+    if (file->temporary_exists) {
+        file->temporary_exists = false; /* or it stays: the first error is the one to tell */
+        return file_finish(loop, place);
+    }
+    if (result < 0) {
+        file->error = -result;
+        return file_finish(loop, place);
+    }
+    return file_open(loop, place);
+}
+
+static enum transfer_step save_start(struct loop *loop, struct place *place)
+{
+    const struct transfer *transfer = &place->exchange.transfer;
+    const char *name = transfer->request->save_name;
+
+    if (!save_name_is_safe(name)) {
+        return exchange_saved(&place->exchange, EINVAL, loop->now_ns);
+    }
+    place->state = PLACE_SAVING;
+    *place->file = (struct file_save){.fd = -1};
+    save_temporary_name(place->file->temporary, name, transfer->index);
+    return file_open(loop, place);
+}
+
+/* ---- advance ---- */
+
+static bool connection_is_kept(const struct place *place)
+{
+    return exchange_keeps_connection(&place->exchange) && !place->broken && !place->sending;
+}
+
+/* Closes first and starts then, so that no transfer's time holds the end of another. */
+static enum transfer_step place_next(struct loop *loop, struct place *place)
+{
+    if (place->fd >= 0 && (!connection_is_kept(place) || loop->next >= loop->job->count)) {
+        connection_close(loop, place);
+        return TRANSFER_MORE;
+    }
+    while (loop->next < loop->job->count) {
+        if (exchange_start(&place->exchange, loop->next++, loop->now_ns) == TRANSFER_MORE) {
+            return TRANSFER_AGAIN;
+        }
+    }
+    if (place->fd >= 0) {
+        connection_close(loop, place);
+        return TRANSFER_MORE;
+    }
+    place->state = PLACE_IDLE;
+    loop->active--;
+    return TRANSFER_MORE;
+}
+
+static enum transfer_step place_ask(struct loop *loop, struct place *place)
+{
+    if (place->fd < 0) {
+        return connect_start(loop, place);
+    }
+    if (connection_is_kept(place) && place->peer == place->exchange.endpoint) {
+        request_send(loop, place);
+    } else {
+        connection_close(loop, place); /* place_closed asks again */
+    }
+    return TRANSFER_MORE;
+}
+
+static void place_watch(struct loop *loop, struct place *place)
+{
+    uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
+
+    if (!deadlines_has(&place->deadline) || place->deadline.deadline_ns != deadline_ns) {
+        deadlines_remove(&place->deadline);
+        deadlines_append(&loop->deadlines, &place->deadline, deadline_ns);
+    }
+}
+
+/* Take the steps that are due, up to one that has to wait for the kernel. */
+static void place_advance(struct loop *loop, struct place *place, enum transfer_step step)
+{
+    while (step != TRANSFER_MORE) {
+        place->asking = step == TRANSFER_AGAIN;
+        if (place->asking) {
+            place_watch(loop, place);
+        } else {
+            deadlines_remove(&place->deadline);
+        }
+        if (step == TRANSFER_SAVE) {
+            step = save_start(loop, place);
+        } else if (place->state == PLACE_CLOSING) {
+            return; /* place_closed goes on */
+        } else {
+            step = step == TRANSFER_AGAIN ? place_ask(loop, place) : place_next(loop, place);
+        }
+    }
+}
+
+static void place_fail(struct loop *loop, struct place *place, int os_error)
+{
+    request_settle(loop, place);
+    place_advance(loop, place, exchange_fail(&place->exchange, os_error, loop->now_ns));
+}
+
+/* An operation has seen its last completion. @return whether the place has to look no further */
+static bool place_closed(struct loop *loop, struct place *place)
+{
+    if (place->state != PLACE_CLOSING) {
+        return false;
+    }
+    if (place->pending == 0) {
+        place->fd = -1;
+        place->generation++;
+        place->state = PLACE_IDLE;
+        place_advance(loop, place, place->asking ? TRANSFER_AGAIN : TRANSFER_DONE);
+    }
+    return true;
+}
+
+static void connected(struct loop *loop, struct place *place, int result)
+{
+    place->pending--;
+    if (place_closed(loop, place)) {
+        return;
+    }
+    if (result < 0) {
+        place_fail(loop, place, -result);
+        return;
+    }
+    place->number = ++loop->connections;
+    request_send(loop, place);
+}
+
+/* EPIPE, ECONNRESET: there may be an answer to read all the same; the receive will tell. */
+static bool is_told_by_receive(int result)
+{
+    return result == -EPIPE || result == -ECONNRESET;
+}
+
+static void request_sent(struct loop *loop, struct place *place, int result)
+{
+    const struct exchange *exchange = &place->exchange;
+    size_t sent = result > 0 ? (size_t)result : 0;
+
+    if (place->state != PLACE_EXCHANGING || sent == exchange->request_bytes ||
+        is_told_by_receive(result)) {
+        return;
+    }
+    if (result < 0 && result != -EAGAIN) {
+        place_fail(loop, place, -result);
+        return;
+    }
+    /* No room now. From here on the kernel waits with the text: it gets a copy of its own. */
+    place->rest_bytes = exchange->request_bytes - sent;
+    place->rest = malloc(place->rest_bytes);
+    if (place->rest == NULL) {
+        place_fail(loop, place, ENOMEM);
+        return;
+    }
+    memcpy(place->rest, exchange->request + sent, place->rest_bytes);
+    rest_send(loop, place);
+}
+
+static void rest_sent(struct loop *loop, struct place *place, int result)
+{
+    place->pending--;
+    place->sending = false;
+    if (result > 0 && (size_t)result < place->rest_bytes && place->state == PLACE_EXCHANGING) {
+        place->rest_bytes -= (size_t)result;
+        memmove(place->rest, place->rest + result, place->rest_bytes);
+        rest_send(loop, place);
+        return;
+    }
+    free(place->rest);
+    place->rest = NULL;
+    if (!place_closed(loop, place) && place->state == PLACE_EXCHANGING && result < 0 &&
+        !is_told_by_receive(result)) {
+        place_fail(loop, place, -result);
+    }
+}
+
+static void buffer_return(struct loop *loop, unsigned id)
+{
+    io_uring_buf_ring_add(loop->buffer_ring, loop->buffers + (size_t)id * BUFFER_BYTES,
+                          BUFFER_BYTES, (unsigned short)id,
+                          io_uring_buf_ring_mask(loop->buffer_count),
+                          (int)loop->buffers_returned++);
+}
+
+static enum transfer_step exchange_advance(struct loop *loop, struct place *place, int result,
+                                           const char *data)
+{
+    struct exchange *exchange = &place->exchange;
+
+    if (result == -ENOBUFS || result == -EINTR) {
+        return TRANSFER_MORE; /* all buffers were taken: they are back when the batch is done */
+    }
+    if (result == -EINVAL && place->multishot) {
+        loop->receive_mode = RECEIVE_SHARED;
+        return TRANSFER_MORE;
+    }
+    if (result > 0 && !request_is_queued(loop, place)) {
+        return exchange_feed(exchange, data, (size_t)result, loop->now_ns);
+    }
+    request_settle(loop, place);
+    if (result == 0) {
+        return exchange_eof(exchange, loop->now_ns);
+    }
+    /* Bytes before the request has left belong to no request of ours. */
+    return exchange_fail(exchange, result > 0 ? ECONNRESET : -result, loop->now_ns);
+}
+
+static void received(struct loop *loop, struct place *place, const struct io_uring_cqe *cqe)
+{
+    const bool has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
+    const unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+    enum transfer_step step = TRANSFER_MORE;
+
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+        place->receiving = false;
+        place->pending--;
+    }
+    if (place->state == PLACE_EXCHANGING) {
+        const char *data = loop->receive_mode == RECEIVE_OWN
+                               ? place_buffer(loop, place)
+                               : loop->buffers + (size_t)id * BUFFER_BYTES;
+        step = exchange_advance(loop, place, cqe->res, data);
+    } else if (cqe->res != -ENOBUFS) {
+        place->broken = true;
+    }
+    if (has_buffer) {
+        buffer_return(loop, id);
+    }
+    if (place_closed(loop, place)) {
+        return;
+    }
+    place_advance(loop, place, step);
+    if (place->state == PLACE_EXCHANGING && !place->receiving) {
+        receive_start(loop, place);
+    }
+}
+
+static void closed(struct loop *loop, struct place *place)
+{
+    place->pending--;
+    (void)place_closed(loop, place);
+}
+
+/* Each completion is one of these; cqe->res is read before the ring takes the entry back. */
+static void loop_dispatch(struct loop *loop, const struct io_uring_cqe *cqe)
+{
+    const uint64_t user_data = cqe->user_data;
+    struct place *place = &loop->places[user_data >> 32];
+
+    if (user_data_generation(user_data) != (place->generation & USER_DATA_GENERATION_MASK)) {
+        return; /* a failed send or cancel of a connection that is gone: nobody waits for it */
+    }
+    switch (user_data_operation(user_data)) {
+    case OP_CONNECT:
+        connected(loop, place, cqe->res);
+        break;
+    case OP_SEND:
+        request_sent(loop, place, cqe->res);
+        break;
+    case OP_SEND_REST:
+        rest_sent(loop, place, cqe->res);
+        break;
+    case OP_RECEIVE:
+        received(loop, place, cqe);
+        break;
+    case OP_CANCEL:
+        break;
+    case OP_CLOSE:
+        closed(loop, place);
+        break;
+    case OP_FILE_OPEN:
+        place_advance(loop, place, file_opened(loop, place, cqe->res));
+        break;
+    case OP_FILE_WRITE:
+        place_advance(loop, place, file_written(loop, place, cqe->res));
+        break;
+    case OP_FILE_CLOSE:
+        place_advance(loop, place, file_closed(loop, place, cqe->res));
+        break;
+    case OP_FILE_RENAME:
+        place_advance(loop, place, file_renamed(loop, place, cqe->res));
+        break;
+    case OP_FILE_UNLINK:
+        place_advance(loop, place, file_unlinked(loop, place, cqe->res));
+        break;
+    }
+}
+
+/* ---- finish ---- */
+
+static void loop_expire(struct loop *loop)
+{
+    struct deadline_link *first = deadlines_first(&loop->deadlines);
+
+    while (first != NULL && first->deadline_ns <= loop->now_ns) {
+        place_fail(loop, place_of_deadline(first), ETIMEDOUT);
+        first = deadlines_first(&loop->deadlines);
+    }
+}
+
+/* Files being written are finished: half a file helps nobody. */
+static void loop_cancel(struct loop *loop)
+{
+    loop->cancelled = true;
+    while (loop->next < loop->job->count) {
+        transfer_cancel_unstarted(loop->job, loop->results, loop->next++, loop->now_ns);
+    }
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        if (loop->places[i].asking) {
+            place_fail(loop, &loop->places[i], ECANCELED);
+        }
+    }
+}
+
+/* ---- the loop ---- */
+
+static uint64_t loop_patience_ns(const struct loop *loop)
+{
+    const struct deadline_link *first = deadlines_first(&loop->deadlines);
+    const struct download_hooks *hooks = loop->job->hooks;
+    uint64_t patience_ns = hooks != NULL && hooks->cancelled != NULL ? CANCEL_POLL_NS : WAIT_MAX_NS;
+
+    if (first != NULL && first->deadline_ns < loop->now_ns + patience_ns) {
+        patience_ns = first->deadline_ns > loop->now_ns ? first->deadline_ns - loop->now_ns : 0;
+    }
+    return patience_ns;
+}
+
+/* The one place that waits: submits, and sleeps until something is done or a deadline is near. */
+static void loop_wait(struct loop *loop)
+{
+    const uint64_t patience_ns = loop_patience_ns(loop);
+    struct __kernel_timespec timeout = {
+        .tv_sec = (int64_t)(patience_ns / NS_PER_S),
+        .tv_nsec = (long long)(patience_ns % NS_PER_S),
+    };
+    struct io_uring_cqe *cqe = NULL;
+
+    int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
+    if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
+        result != -EBUSY) {
+        loop->error = result;
+    }
+}
+
+static void loop_reap(struct loop *loop)
+{
+    const unsigned seen_max = loop->ring.cq.ring_entries; /* so that deadlines get their turn */
+    struct io_uring_cqe *cqe;
+    unsigned head;
+    unsigned seen = 0;
+
+    io_uring_for_each_cqe (&loop->ring, head, cqe) {
+        if (seen == seen_max) {
+            break;
+        }
+        loop->now_ns = clock_now_ns(); /* now, not when the batch began: it may be a long one */
+        loop_dispatch(loop, cqe);
+        seen++;
+    }
+    if (loop->buffers_returned > 0) {
+        io_uring_buf_ring_advance(loop->buffer_ring, (int)loop->buffers_returned);
+        loop->buffers_returned = 0;
+    }
+    io_uring_cq_advance(&loop->ring, seen);
+}
+
+static void loop_run(struct loop *loop)
+{
+    loop->active = loop->place_count;
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        loop->now_ns = clock_now_ns();
+        place_advance(loop, &loop->places[i], TRANSFER_DONE);
+    }
+    while (loop->active > 0 && loop->error == 0) {
+        loop_wait(loop);
+        loop_reap(loop);
+        loop->now_ns = clock_now_ns();
+        loop_expire(loop);
+        if (!loop->cancelled && transfer_cancelled(loop->job)) {
+            loop_cancel(loop);
+        }
+    }
+}
+
+/* ---- the ring: set up and torn down ---- */
+
+/*
+ * Completions want a moment to be processed in our task. By default the kernel interrupts the
+ * task for that, which made this backend slower than readiness. Better, best first:
+ *   DEFER_TASKRUN  (6.1) in one go when we wait; needs SINGLE_ISSUER: one thread submits
+ *   COOP_TASKRUN   (5.19) at the next system call of any kind
+ */
+static int ring_try(struct io_uring *ring, unsigned sq_entries, unsigned cq_entries)
+{
+    static const unsigned ways[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        IORING_SETUP_COOP_TASKRUN,
+        0,
+    };
+    int result = -EINVAL;
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0] && result == -EINVAL; i++) {
+        struct io_uring_params params = {
+            .flags = ways[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+            .cq_entries = cq_entries,
+        };
+        result = io_uring_queue_init_params(sq_entries, ring, &params);
+    }
+    return result;
+}
+
+/* Ring memory counts towards RLIMIT_MEMLOCK, and that of rings closed a moment ago still does:
+ * smaller first, then later. */
+static int ring_open(struct io_uring *ring, unsigned sq_entries, unsigned cq_entries)
+{
+    const struct timespec pause = {.tv_nsec = RING_RETRY_NS};
+    const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
+    int result = ring_try(ring, sq_entries, cq_entries);
+
+    for (int tries = 1; result == -ENOMEM && tries < RING_TRIES; tries++) {
+        if (sq_entries / 2 >= RING_SQ_ENTRIES_SMALLEST) {
+            sq_entries /= 2;
+            cq_entries /= 2;
+        }
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        result = ring_try(ring, sq_entries, cq_entries);
+    }
+    if (result == 0 && (ring->features & features) != features) {
+        io_uring_queue_exit(ring);
+        result = -EOPNOTSUPP;
+    }
+    return result;
+}
+
+static unsigned power_of_two(size_t at_least, unsigned low, unsigned high)
+{
+    unsigned power = low;
+
+    while (power < at_least && power < high) {
+        power *= 2;
+    }
+    return power;
+}
+
+static int buffers_share(struct loop *loop)
+{
+    const unsigned count = power_of_two(loop->place_count, BUFFERS_MIN, BUFFERS_MAX);
+
+    loop->buffers = aligned_alloc(BUFFER_RING_ALIGNMENT, (size_t)count * BUFFER_BYTES);
+    loop->buffer_ring = aligned_alloc(BUFFER_RING_ALIGNMENT, BUFFER_RING_ALIGNMENT);
+    if (loop->buffers == NULL || loop->buffer_ring == NULL) {
+        return -ENOMEM;
+    }
+    _Static_assert(BUFFERS_MAX * sizeof(struct io_uring_buf) <= BUFFER_RING_ALIGNMENT,
+                   "the ring of buffers fits its page");
+    io_uring_buf_ring_init(loop->buffer_ring);
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uint64_t)(uintptr_t)loop->buffer_ring,
+        .ring_entries = count,
+        .bgid = BUFFER_GROUP,
+    };
+    int result = io_uring_register_buf_ring(&loop->ring, &registration, 0);
+    if (result < 0) {
+        return result;
+    }
+    loop->buffer_count = count;
+    for (unsigned id = 0; id < count; id++) {
+        buffer_return(loop, id);
+    }
+    io_uring_buf_ring_advance(loop->buffer_ring, (int)count);
+    loop->buffers_returned = 0;
+    loop->receive_mode = RECEIVE_MULTISHOT;
+    return 0;
+}
+
+static int buffers_init(struct loop *loop)
+{
+    if (buffers_share(loop) == 0) {
+        return 0;
+    }
+    free(loop->buffers);
+    loop->receive_mode = RECEIVE_OWN;
+    loop->buffers = malloc((size_t)loop->place_count * BUFFER_BYTES);
+    return loop->buffers != NULL ? 0 : -ENOMEM;
+}
+
+static int places_init(struct loop *loop)
+{
+    const struct download_job *job = loop->job;
+
+    loop->places = calloc(loop->place_count, sizeof *loop->places);
+    if (loop->places == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        exchange_init(&loop->places[i].exchange, job, loop->results, &loop->endpoints);
+        loop->places[i].fd = -1;
+    }
+    if (job->output_dir_fd < 0) {
+        return 0;
+    }
+    loop->files = malloc(loop->place_count * sizeof *loop->files);
+    if (loop->files == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        loop->files[i] = (struct file_save){.fd = -1};
+        loop->places[i].file = &loop->files[i];
+    }
+    return 0;
+}
+
+static int loop_init(struct loop *loop, const struct download_job *job,
+                     struct transfer_result *results)
+{
+    *loop = (struct loop){.job = job, .results = results, .ring.ring_fd = -1};
+    loop->place_count = job->count < job->concurrency ? (uint32_t)job->count : job->concurrency;
+    deadlines_init(&loop->deadlines);
+    int result = endpoint_table_init(&loop->endpoints, job);
+    if (result < 0) {
+        return result;
+    }
+    result = places_init(loop);
+    if (result < 0) {
+        return result;
+    }
+    /* Room for all that can be under way: a receive and a close of each place, and the rest. */
+    result = ring_open(&loop->ring, power_of_two(loop->place_count, SQ_ENTRIES_MIN, SQ_ENTRIES_MAX),
+                       power_of_two(2 * (size_t)loop->place_count + CQ_ENTRIES_MIN, CQ_ENTRIES_MIN,
+                                    CQ_ENTRIES_MAX));
+    if (result < 0) {
+        loop->ring.ring_fd = -1;
+        return result;
+    }
+    if ((loop->ring.features & IORING_FEAT_CQE_SKIP) != 0) {
+        loop->skip_success = IOSQE_CQE_SKIP_SUCCESS;
+    }
+    return buffers_init(loop);
+}
+
+/* Of a run that failed: a whole one has left nothing open. What was closing may be closed, and
+ * its number be somebody else's by now. */
+static void place_abandon(const struct loop *loop, struct place *place)
+{
+    if (place->fd >= 0 && place->state != PLACE_CLOSING) {
+        (void)close(place->fd);
+    }
+    if (place->file != NULL && place->file->fd >= 0) {
+        (void)close(place->file->fd);
+    }
+    if (place->file != NULL && place->file->temporary_exists) {
+        (void)unlinkat(loop->job->output_dir_fd, place->file->temporary, 0);
+    }
+}
+
+static void loop_release(struct loop *loop)
+{
+    /* First, because it may still work for the places. */
+    if (loop->ring.ring_fd >= 0) {
+        io_uring_queue_exit(&loop->ring);
+    }
+    for (uint32_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
+        place_abandon(loop, &loop->places[i]);
+        exchange_release(&loop->places[i].exchange);
+        free(loop->places[i].rest);
+    }
+    free(loop->places);
+    free(loop->files);
+    free(loop->buffer_ring);
+    free(loop->buffers);
+    endpoint_table_release(&loop->endpoints);
+}
+
+static int raw_io_uring_download_many(const struct download_job *job,
+                                      struct transfer_result *results)
+{
+    struct loop loop;
+
+    int result = loop_init(&loop, job, results);
+    if (result == 0) {
+        loop_run(&loop);
+        result = loop.error;
+    }
+    loop_release(&loop);
+    return result;
+}
+
+/* ---- can it run here? ---- */
+
+/* Why io_uring_setup(2) says no, as far as one can know. */
+static void explain(char hint[64], int error)
+{
+    hint[0] = '\0';
+    if (error == EPERM) {
+        int disabled = 0;
+        FILE *setting = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+        if (setting != NULL) {
+            if (fscanf(setting, "%d", &disabled) != 1) {
+                disabled = 0;
+            }
+            (void)fclose(setting);
+        }
+        if (disabled != 0) {
+            (void)snprintf(hint, 64, " (kernel.io_uring_disabled = %d)", disabled);
+        } else {
+            (void)snprintf(hint, 64, " (a container's seccomp filter?)");
+        }
+    } else if (error == ENOSYS) {
+        (void)snprintf(hint, 64, " (a kernel older than 5.1, or built without)");
+    } else if (error == EOPNOTSUPP) {
+        (void)snprintf(hint, 64, " (a kernel older than 5.11)");
+    } else if (error == ENOMEM) {
+        (void)snprintf(hint, 64, " (RLIMIT_MEMLOCK?)");
+    }
+}
+
+static const char *missing_operation(struct io_uring *ring)
+{
+    static const struct {
+        int opcode;
+        const char *name;
+    } needed[] = {
+        {IORING_OP_CONNECT, "CONNECT"},   {IORING_OP_SEND, "SEND"},
+        {IORING_OP_RECV, "RECV"},         {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
+        {IORING_OP_CLOSE, "CLOSE"},       {IORING_OP_OPENAT, "OPENAT"},
+        {IORING_OP_WRITE, "WRITE"},       {IORING_OP_RENAMEAT, "RENAMEAT"},
+        {IORING_OP_UNLINKAT, "UNLINKAT"},
+    };
+    const char *missing = NULL;
+
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    if (probe == NULL) {
+        return "PROBE";
+    }
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0] && missing == NULL; i++) {
+        if (!io_uring_opcode_supported(probe, needed[i].opcode)) {
+            missing = needed[i].name;
+        }
+    }
+    io_uring_free_probe(probe);
+    return missing;
+}
+
+static int raw_io_uring_probe(char reason[BENCH_REASON_BYTES])
+{
+    struct io_uring ring;
+
+    int result = ring_open(&ring, RING_SQ_ENTRIES_SMALLEST, 2 * RING_SQ_ENTRIES_SMALLEST);
+    if (result < 0) {
+        char hint[64];
+        explain(hint, -result);
+        (void)snprintf(reason, BENCH_REASON_BYTES, "io_uring_setup: %s%s", strerrordesc_np(-result),
+                       hint);
+        return result;
+    }
+    const char *missing = missing_operation(&ring);
+    if (missing != NULL) {
+        (void)snprintf(reason, BENCH_REASON_BYTES, "io_uring: this kernel has no operation %s",
+                       missing);
+        result = -EOPNOTSUPP;
+    }
+    io_uring_queue_exit(&ring);
+    return result;
+}
+
+#else
+
+static int raw_io_uring_download_many(const struct download_job *job,
+                                      struct transfer_result *results)
+{
+    (void)job;
+    (void)results;
+    return -ENOSYS;
+}
+
+#endif
+
+const struct bench_backend backend_raw_io_uring = {
+    .magic = BENCH_BACKEND_MAGIC,
+    .abi_major = BENCH_ABI_MAJOR,
+    .abi_minor = BENCH_ABI_MINOR,
+    .struct_size = sizeof(struct bench_backend),
+    .caps = BENCH_CAP_CONCURRENT,
+    .name = "raw_io_uring",
+    .engine = "raw",
+    .model = "io_uring",
+    .waits_in = "io_uring_enter(2)",
+    .summary = "one thread, one ring: operations are submitted and their completions reaped",
+#ifdef HAVE_LIBURING
+    .probe = raw_io_uring_probe,
+#else
+    .unavailable = "built without liburing",
+#endif
+    .download_many = raw_io_uring_download_many,
+};

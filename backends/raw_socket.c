@@ -1,0 +1,24 @@
+#include "raw_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int raw_socket_open(const struct endpoint *endpoint, int flags)
+{
+    const int on = 1;
+
+    int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | flags, IPPROTO_TCP);
+    if (fd < 0) {
+        return -errno;
+    }
+    /* A request longer than a segment must not wait for an ACK (Nagle's algorithm, tcp(7)). */
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
+        int result = -errno;
+        (void)close(fd);
+        return result;
+    }
+    return fd;
+}
