@@ -1,0 +1,60 @@
+/**
+ * Deadlines of one loop, to the microsecond: a 4-ary heap over a timerfd. libuv's own timers
+ * count milliseconds.
+ */
+#ifndef MOCKSERVER_DEADLINE_H
+#define MOCKSERVER_DEADLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct deadline;
+
+/** @param at_ns  when it was due */
+typedef void (*deadline_fire)(struct deadline *deadline, uint64_t at_ns);
+
+/** Lives inside what it belongs to. Zeroed: not set. */
+struct deadline {
+    size_t place; /* in the heap, from 1; 0: not set */
+    deadline_fire fire;
+};
+
+struct deadline_slot {
+    uint64_t at_ns;
+    struct deadline *deadline;
+};
+
+struct deadline_queue {
+    struct deadline_slot *slots;
+    size_t count;
+    size_t capacity;
+    uint64_t armed_ns; /* what the timerfd is set to; 0: to nothing */
+    int timer_fd;
+};
+
+/** @return 0, -EMFILE, ... */
+int deadline_queue_init(struct deadline_queue *queue);
+void deadline_queue_release(struct deadline_queue *queue);
+
+/** Room for `count` deadlines, so that setting one never allocates. @return 0, -ENOMEM */
+int deadline_queue_reserve(struct deadline_queue *queue, size_t count);
+
+/** It must not be set already, and there must be room. */
+void deadline_set(struct deadline_queue *queue, struct deadline *deadline, uint64_t at_ns);
+
+/** Nothing happens when it is not set. */
+void deadline_clear(struct deadline_queue *queue, struct deadline *deadline);
+
+/** Fire what is due; reads the clock after each batch. */
+void deadline_queue_run(struct deadline_queue *queue, uint64_t now_ns);
+
+/** Set the timerfd for the earliest deadline, if it is not set so. */
+void deadline_queue_arm(struct deadline_queue *queue);
+
+static inline bool deadline_queue_is_due(const struct deadline_queue *queue, uint64_t now_ns)
+{
+    return queue->count > 0 && queue->slots[0].at_ns <= now_ns;
+}
+
+#endif

@@ -1,0 +1,195 @@
+#include "event_loop.h"
+
+#include "connection.h"
+
+#include "backends/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SWEEP_MS 1000
+
+static void on_timer(uv_poll_t *poll, int status, int events)
+{
+    struct event_loop *loop = poll->data;
+    (void)status;
+    (void)events;
+    deadline_queue_run(&loop->deadlines, clock_now_ns());
+}
+
+/* Right before the loop sleeps: nothing due is left behind, and the timer is set. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct event_loop *loop = prepare->data;
+    if (loop->deadlines.count > 0) {
+        deadline_queue_run(&loop->deadlines, clock_now_ns());
+    }
+    deadline_queue_arm(&loop->deadlines);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct event_loop *loop = timer->data;
+    connection_close_idle(loop, clock_now_ns());
+}
+
+static void close_handle(uv_handle_t *handle, void *user)
+{
+    (void)user;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+/* Own handles only: those of connections are closed through their connections, those of
+ * others by their owners. */
+static void close_own(struct event_loop *loop)
+{
+    close_handle((uv_handle_t *)&loop->timer_poll, NULL);
+    close_handle((uv_handle_t *)&loop->prepare, NULL);
+    close_handle((uv_handle_t *)&loop->sweep, NULL);
+    close_handle((uv_handle_t *)&loop->wake, NULL);
+}
+
+static void take_handed(struct event_loop *loop)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&loop->handoff.lock);
+        int fd = loop->handoff.count > 0 ? loop->handoff.fds[--loop->handoff.count] : -1;
+        (void)pthread_mutex_unlock(&loop->handoff.lock);
+        if (fd < 0) {
+            return;
+        }
+        connection_open(loop, fd);
+    }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct event_loop *loop = wake->data;
+    take_handed(loop);
+    if (atomic_load(&loop->stop)) {
+        uv_stop(&loop->uv);
+    }
+}
+
+static int start_handles(struct event_loop *loop)
+{
+    loop->timer_poll.data = loop;
+    loop->prepare.data = loop;
+    loop->sweep.data = loop;
+    loop->wake.data = loop;
+    int error = uv_poll_init(&loop->uv, &loop->timer_poll, loop->deadlines.timer_fd);
+    if (error != 0) {
+        return error;
+    }
+    /* From here on the handles are in the loop and closed by event_loop_run or _release. */
+    (void)uv_prepare_init(&loop->uv, &loop->prepare);
+    (void)uv_timer_init(&loop->uv, &loop->sweep);
+    error = uv_async_init(&loop->uv, &loop->wake, on_wake);
+    if (error == 0) {
+        error = uv_poll_start(&loop->timer_poll, UV_READABLE, on_timer);
+    }
+    if (error == 0) {
+        error = uv_prepare_start(&loop->prepare, on_prepare);
+    }
+    if (error == 0) {
+        error = uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    }
+    return error;
+}
+
+int event_loop_init(struct event_loop *loop, const struct service *service,
+                    struct counters *counters, struct loop_counters *own_counters)
+{
+    memset(loop, 0, sizeof(*loop));
+    loop->service = service;
+    loop->counters = counters;
+    loop->own_counters = own_counters;
+    loop->deadlines.timer_fd = -1;
+    (void)pthread_mutex_init(&loop->handoff.lock, NULL);
+    loop->read_buffer = malloc(READ_BUFFER_BYTES);
+    if (loop->read_buffer == NULL) {
+        return -ENOMEM;
+    }
+    int error = deadline_queue_init(&loop->deadlines);
+    if (error == 0) {
+        error = uv_loop_init(&loop->uv);
+        loop->has_uv = error == 0;
+    }
+    return error != 0 ? error : start_handles(loop);
+}
+
+void event_loop_release(struct event_loop *loop)
+{
+    if (loop->has_uv) {
+        connection_close_all(loop);
+        uv_walk(&loop->uv, close_handle, NULL);
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* nothing is active: the close callbacks */
+        connection_free_all(loop);
+        (void)uv_loop_close(&loop->uv);
+    }
+    for (size_t i = 0; i < loop->handoff.count; i++) {
+        (void)close(loop->handoff.fds[i]);
+    }
+    free(loop->handoff.fds);
+    (void)pthread_mutex_destroy(&loop->handoff.lock);
+    deadline_queue_release(&loop->deadlines);
+    free(loop->read_buffer);
+}
+
+void event_loop_run(struct event_loop *loop)
+{
+    while (!atomic_load(&loop->stop)) {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
+    connection_close_all(loop);
+    close_own(loop);
+}
+
+void event_loop_stop(struct event_loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    (void)uv_async_send(&loop->wake);
+}
+
+void event_loop_hand(struct event_loop *loop, int fd)
+{
+    struct handoff *handoff = &loop->handoff;
+    bool handed = true;
+    (void)pthread_mutex_lock(&handoff->lock);
+    if (handoff->count == handoff->capacity) {
+        size_t capacity = handoff->capacity == 0 ? 64 : handoff->capacity * 2;
+        int *fds = realloc(handoff->fds, capacity * sizeof(*fds));
+        handed = fds != NULL;
+        if (handed) {
+            handoff->fds = fds;
+            handoff->capacity = capacity;
+        }
+    }
+    if (handed) {
+        handoff->fds[handoff->count++] = fd;
+    }
+    (void)pthread_mutex_unlock(&handoff->lock);
+    if (handed) {
+        (void)uv_async_send(&loop->wake);
+    } else {
+        (void)close(fd);
+    }
+}
+
+const char *event_loop_date(struct event_loop *loop)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* cheap; a date has whole seconds */
+    if (now.tv_sec != loop->date_second) {
+        struct tm parts;
+        loop->date_second = now.tv_sec;
+        /* The program never leaves the C locale, so the names are English. */
+        (void)strftime(loop->date, sizeof(loop->date), "%a, %d %b %Y %H:%M:%S GMT",
+                       gmtime_r(&now.tv_sec, &parts));
+    }
+    return loop->date;
+}

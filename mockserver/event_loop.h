@@ -1,0 +1,77 @@
+/** One libuv loop with what its connections share: deadlines, a read buffer, the date. */
+#ifndef MOCKSERVER_EVENT_LOOP_H
+#define MOCKSERVER_EVENT_LOOP_H
+
+#include "counters.h"
+#include "deadline.h"
+
+#include <uv.h>
+
+#include <pthread.h>
+#include <time.h>
+
+#define READ_BUFFER_BYTES 65536
+#define HTTP_DATE_BYTES 29 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+
+struct connection;
+struct request;
+
+/** Answers requests: must call connection_reply once before it returns. */
+struct service {
+    void (*on_request)(struct connection *connection, const struct request *request);
+    uint64_t idle_ns;      /* a connection that waits for its client longer is closed */
+    uint64_t rate;         /* body bytes per second and connection; 0: unlimited */
+    uint64_t requests_max; /* per connection; 0: unlimited */
+    void *user;
+};
+
+/** Sockets handed to a loop by the thread that accepted them. */
+struct handoff {
+    pthread_mutex_t lock;
+    int *fds;
+    size_t count;
+    size_t capacity;
+};
+
+struct event_loop {
+    uv_loop_t uv;
+    uv_poll_t timer_poll;
+    uv_prepare_t prepare;
+    uv_timer_t sweep;
+    uv_async_t wake;
+    struct deadline_queue deadlines;
+    struct handoff handoff;
+    const struct service *service;
+    struct counters *counters; /* NULL: nothing is counted here */
+    struct loop_counters *own_counters;
+    struct connection *open; /* all */
+    struct connection *free; /* to use again */
+    struct connection *idle; /* waiting for their clients, the longest first */
+    struct connection *idle_last;
+    size_t connections; /* open and free */
+    char *read_buffer;
+    time_t date_second;
+    char date[HTTP_DATE_BYTES + 1];
+    atomic_bool stop;
+    pthread_t thread;
+    bool has_uv;
+};
+
+/** @return 0 or -errno; release in either case */
+int event_loop_init(struct event_loop *loop, const struct service *service,
+                    struct counters *counters, struct loop_counters *own_counters);
+void event_loop_release(struct event_loop *loop);
+
+/** Run until event_loop_stop; closes every connection and handle before it returns. */
+void event_loop_run(struct event_loop *loop);
+
+/** From any thread, and in the loop itself. */
+void event_loop_stop(struct event_loop *loop);
+
+/** Give a connected socket to the loop, from any thread. */
+void event_loop_hand(struct event_loop *loop, int fd);
+
+/** The value of a Date field, as of now (RFC 9110 section 5.6.7). */
+const char *event_loop_date(struct event_loop *loop);
+
+#endif

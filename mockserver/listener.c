@@ -1,0 +1,150 @@
+#include "listener.h"
+
+#include "connection.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+#define ACCEPTS_MAX 64 /* before others have their turn */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* A wildcard is no address to connect to: the loopback one stands in. */
+static int make_url(struct listener *listener)
+{
+    union address address;
+    char text[INET6_ADDRSTRLEN];
+    socklen_t bytes = sizeof(address);
+    if (getsockname(listener->fd, &address.any, &bytes) != 0) {
+        return -errno;
+    }
+    if (address.any.sa_family == AF_INET6) {
+        bool any = IN6_IS_ADDR_UNSPECIFIED(&address.v6.sin6_addr);
+        (void)inet_ntop(AF_INET6, any ? &in6addr_loopback : &address.v6.sin6_addr, text,
+                        sizeof(text));
+        (void)snprintf(listener->url, sizeof(listener->url), "http://[%s]:%u", text,
+                       ntohs(address.v6.sin6_port));
+    } else {
+        if (address.v4.sin_addr.s_addr == htonl(INADDR_ANY)) {
+            address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        }
+        (void)inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof(text));
+        (void)snprintf(listener->url, sizeof(listener->url), "http://%s:%u", text,
+                       ntohs(address.v4.sin_port));
+    }
+    return 0;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr *any, uint16_t port)
+{
+    const int on = 1;
+    union address address;
+    socklen_t bytes = any->sa_family == AF_INET6 ? sizeof(address.v6) : sizeof(address.v4);
+    memcpy(&address, any, bytes);
+    if (any->sa_family == AF_INET6) {
+        address.v6.sin6_port = htons(port);
+    } else {
+        address.v4.sin_port = htons(port);
+    }
+    /* Linux: accepted sockets inherit TCP_NODELAY, which saves a call for each of them. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+        bind(fd, &address.any, bytes) != 0 || listen(fd, BACKLOG) != 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int listener_init(struct listener *listener, const struct sockaddr *address, uint16_t port)
+{
+    *listener = (struct listener){.fd = -1, .spare_fd = -1};
+    listener->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0) {
+        return -errno;
+    }
+    int error = bind_and_listen(listener->fd, address, port);
+    return error != 0 ? error : make_url(listener);
+}
+
+void listener_release(struct listener *listener)
+{
+    if (listener->fd >= 0) {
+        (void)close(listener->fd);
+    }
+    if (listener->spare_fd >= 0) {
+        (void)close(listener->spare_fd);
+    }
+    listener->fd = -1;
+    listener->spare_fd = -1;
+}
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Out of descriptors: take the connection off the queue with the spare one and end it, or it
+ * would wait there for ever and keep the loop awake. */
+static void turn_away(struct listener *listener)
+{
+    if (listener->spare_fd >= 0) {
+        (void)close(listener->spare_fd);
+    }
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    listener->spare_fd = open_spare();
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = poll->data;
+    (void)status;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+            turn_away(listener);
+            continue;
+        }
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
+            continue;
+        }
+        if (fd < 0) {
+            return;
+        }
+        struct event_loop *loop = &listener->loops[listener->next];
+        listener->next = (listener->next + 1) % listener->loop_count;
+        if (loop == listener->loops) {
+            connection_open(loop, fd);
+        } else {
+            event_loop_hand(loop, fd);
+        }
+    }
+}
+
+int listener_start(struct listener *listener, struct event_loop *loops, size_t loop_count)
+{
+    listener->loops = loops;
+    listener->loop_count = loop_count;
+    listener->spare_fd = open_spare();
+    listener->poll.data = listener;
+    int error = uv_poll_init(&loops[0].uv, &listener->poll, listener->fd);
+    if (error == 0) {
+        error = uv_poll_start(&listener->poll, UV_READABLE, on_connection);
+    }
+    return error;
+}

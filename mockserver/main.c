@@ -1,0 +1,98 @@
+#include "plan.h"
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Each connection is a descriptor: as many as we may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* @return false when the parent is gone already: the signal comes only for a later death */
+static bool follow_parent(const struct options *options)
+{
+    pid_t parent = options->parent != 0 ? options->parent : getppid();
+    if (!options->die_with_parent) {
+        return true;
+    }
+    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent;
+}
+
+static int load_corpus(const struct options *options, struct corpus *corpus)
+{
+    if (options->flags_folder == NULL) {
+        return corpus_init_builtin(corpus);
+    }
+    return corpus_init_folder(corpus, options->flags_folder);
+}
+
+static int serve(const struct options *options, struct corpus *corpus)
+{
+    struct server server;
+    const char *problem = NULL;
+    int code = EXIT_FINE;
+    int error = server_init(&server, options, corpus, &problem);
+    if (error == 0) {
+        (void)printf("{\"url\":\"%s/flags\",\"admin\":\"%s\",\"pid\":%ld}\n", server.listener.url,
+                     server.admin_listener.url, (long)getpid());
+        (void)fflush(stdout);
+        server_run(&server);
+    } else {
+        bool is_port = problem[0] == '-';
+        if (is_port) {
+            bool admin = strcmp(problem, "--admin-port") == 0;
+            (void)fprintf(stderr, "mockserver: %s %u: cannot listen there: %s\n", problem,
+                          admin ? options->admin_port : options->port, strerrordesc_np(-error));
+        } else {
+            (void)fprintf(stderr, "mockserver: %s: %s\n", problem, strerrordesc_np(-error));
+        }
+        code = is_port ? EXIT_NOT_AVAILABLE : EXIT_INTERNAL;
+    }
+    server_release(&server);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct corpus corpus;
+    options_parse(argc, argv, &options);
+    (void)signal(SIGPIPE, SIG_IGN); /* writing to a client that is gone is an error, not an end */
+    if (!follow_parent(&options)) {
+        return EXIT_FINE;
+    }
+    raise_descriptor_limit();
+    int error = load_corpus(&options, &corpus);
+    if (error == -ENOMEM) {
+        (void)fputs("mockserver: out of memory\n", stderr);
+        return EXIT_INTERNAL;
+    }
+    if (error != 0) {
+        (void)fprintf(stderr, "mockserver: --flags %s: %s\n", options.flags_folder,
+                      error == -ENODATA ? "no flag in it: needs CC.gif, CC.png, CC.svg or CC/CC.gif"
+                                        : strerrordesc_np(-error));
+        return EXIT_BAD_USAGE;
+    }
+    if (options.plan == NULL) {
+        return serve(&options, &corpus);
+    }
+    error = plan_print(&options, &corpus);
+    corpus_release(&corpus);
+    if (error != 0) {
+        (void)fprintf(stderr, "mockserver: --plan %s: not a list of codes such as CN,IN,US\n",
+                      options.plan);
+        return EXIT_BAD_USAGE;
+    }
+    return EXIT_FINE;
+}

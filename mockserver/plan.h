@@ -1,0 +1,16 @@
+/** What the server would answer, told without a network: the oracle of tests. */
+#ifndef MOCKSERVER_PLAN_H
+#define MOCKSERVER_PLAN_H
+
+#include "corpus.h"
+#include "options.h"
+
+/**
+ * Print "cc attempt status delay_ms", tab-separated, a line per code: the code at position i
+ * of options->plan (from 0) as request number i. With faults that end at some attempt (try<=K)
+ * each code has a line for every attempt up to K + 1.
+ * @return 0; -EINVAL when the list has anything but codes of two letters between commas
+ */
+int plan_print(const struct options *options, const struct corpus *corpus);
+
+#endif
