@@ -1,0 +1,232 @@
+#include "plan.h"
+
+#include "bound.h"
+#include "exit_code.h"
+#include "expectation.h"
+#include "log.h"
+#include "usage.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Beside its connections a worker has its ring or loop, files being written, libraries. */
+#define SPARE_DESCRIPTORS 64
+
+static int build_workloads(struct plan_source *source, const struct options *options)
+{
+    const char *origin = source->server.origin;
+    bool spare = source->server.pid != 0;
+
+    source->workloads = calloc(options->sizes.count, sizeof source->workloads[0]);
+    if (source->workloads == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < options->sizes.count; i++) {
+        struct workload *workload = &source->workloads[i];
+        int error;
+        if (options->urls != NULL) {
+            error = workload_from_file(workload, options->urls);
+        } else if (source->server.has_manifest) {
+            error = workload_from_manifest(workload, origin, &source->server.manifest,
+                                           options->all_flags, options->sizes.bytes[i], spare);
+        } else {
+            error = workload_from_pattern(workload, options->server, options->all_flags);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* One server per delay, so that a sweep over delays interleaves them in every round. */
+static int start_sources(struct plan *plan)
+{
+    const struct options *options = plan->options;
+    bool own = options->server == NULL && options->urls == NULL;
+    size_t count = own ? options->delays.count : 1;
+
+    plan->sources = calloc(count, sizeof plan->sources[0]);
+    if (plan->sources == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct plan_source *source = &plan->sources[plan->sources_count++];
+        source->delay = own ? options->delays.texts[i] : "";
+        int error = 0;
+        if (own) {
+            error = server_start(&source->server, options, source->delay);
+        } else if (options->server != NULL) {
+            error = server_adopt(&source->server, options->server);
+        }
+        if (error == 0) {
+            error = build_workloads(source, options);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void warn(struct plan *plan, const char *warning)
+{
+    plan->warnings[plan->warnings_count++] = warning;
+    log_warn("%s", warning);
+}
+
+static void say_what_is_compared(struct plan *plan)
+{
+    if (!plan->sources[0].workloads[0].verified) {
+        warn(plan, "the server has no manifest: bodies are compared between backends instead");
+    }
+    if (plan->sources[0].server.admin_url == NULL) {
+        warn(plan, "the server has no counters to ask: what backends claim cannot be "
+                   "cross-checked");
+    }
+}
+
+/* The delays that our own server will draw, scheduled at best. */
+static double bound_of_cell(const struct plan_cell *cell, const struct options *options)
+{
+    struct expectation expectation;
+    double bound_s = NAN;
+
+    if (cell->source->server.pid == 0) {
+        return NAN;
+    }
+    uint64_t *delays_ns = calloc(cell->transfers, sizeof delays_ns[0]);
+    if (delays_ns != NULL) {
+        expectation_init(&expectation, options, cell->source->delay);
+        for (uint64_t i = 0; i < cell->transfers; i++) {
+            const struct workload_target *target =
+                &cell->workload->targets[i % cell->workload->count];
+            delays_ns[i] = expectation_delay_ns(&expectation, target->path, i);
+        }
+        uint64_t bound_ns = bound_of_delays_ns(delays_ns, cell->transfers, cell->concurrency);
+        bound_s = bound_ns == 0 || bound_ns == UINT64_MAX ? NAN : (double)bound_ns / 1e9;
+    }
+    free(delays_ns);
+    return bound_s;
+}
+
+/* All backends at one point of the sweep lie next to each other. */
+static void add_point(struct plan *plan, const struct plan_cell *point)
+{
+    size_t first = plan->cells_count;
+    double bound_s = bound_of_cell(point, plan->options);
+
+    for (size_t b = 0; b < plan->backends_count; b++) {
+        struct plan_cell *cell = &plan->cells[plan->cells_count++];
+        *cell = *point;
+        cell->backend = &plan->backends[b];
+        bool waits = (cell->backend->backend->caps & BENCH_CAP_NO_TRANSFERS) == 0;
+        cell->bound_s = waits ? bound_s : NAN;
+        cell->reference = first + plan->reference;
+    }
+}
+
+static int lay_out_cells(struct plan *plan)
+{
+    const struct options *options = plan->options;
+    size_t points = plan->sources_count * options->sizes.count * options->concurrency.count *
+                    options->loops.count;
+
+    plan->cells = calloc(points * plan->backends_count, sizeof plan->cells[0]);
+    if (plan->cells == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < points; i++) {
+        size_t rest = i;
+        struct plan_cell point = {.backend = NULL};
+        point.loops = options->loops.values[rest % options->loops.count];
+        rest /= options->loops.count;
+        point.concurrency = options->concurrency.values[rest % options->concurrency.count];
+        rest /= options->concurrency.count;
+        size_t size = rest % options->sizes.count;
+        point.size = options->sizes.texts[size];
+        point.source = &plan->sources[rest / options->sizes.count];
+        point.workload = &point.source->workloads[size];
+        point.transfers = options->transfers > 0 ? options->transfers : point.workload->count;
+        add_point(plan, &point);
+    }
+    return 0;
+}
+
+static int check_descriptors(const struct plan *plan)
+{
+    uint64_t limit = usage_raise_descriptor_limit();
+
+    for (size_t i = 0; i < plan->options->concurrency.count; i++) {
+        uint64_t wanted = plan->options->concurrency.values[i];
+        /* A place may hold a connection and the file it saves at the same time. */
+        uint64_t needed = wanted * (plan->options->save_dir == NULL ? 1 : 2) + SPARE_DESCRIPTORS;
+        if (needed > limit) {
+            log_error("--concurrency %llu needs %llu descriptors, the limit is %llu (ulimit -Hn)",
+                      (unsigned long long)wanted, (unsigned long long)needed,
+                      (unsigned long long)limit);
+            return EXIT_USAGE_ERROR;
+        }
+    }
+    return 0;
+}
+
+static void join_faults(struct plan *plan)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < plan->options->faults.count && used < sizeof plan->fault_text; i++) {
+        used += (size_t)snprintf(plan->fault_text + used, sizeof plan->fault_text - used, "%s%s",
+                                 i > 0 ? " " : "", plan->options->faults.texts[i]);
+    }
+    plan->fault = plan->fault_text;
+}
+
+int plan_build(struct plan *plan)
+{
+    join_faults(plan);
+    int exit_code = check_descriptors(plan);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    int error = start_sources(plan);
+    if (error == -EINTR) {
+        return EXIT_INTERRUPTED;
+    }
+    if (error == -EINVAL || (error == -ENOENT && plan->options->urls != NULL)) {
+        return EXIT_USAGE_ERROR;
+    }
+    if (error == 0) {
+        error = lay_out_cells(plan);
+    }
+    if (error == -ENOMEM) {
+        log_error("out of memory");
+        return EXIT_INTERNAL;
+    }
+    if (error != 0) {
+        return EXIT_UNAVAILABLE;
+    }
+    say_what_is_compared(plan);
+    return 0;
+}
+
+void plan_release(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->sources_count; i++) {
+        struct plan_source *source = &plan->sources[i];
+        for (size_t w = 0; source->workloads != NULL && w < plan->options->sizes.count; w++) {
+            workload_release(&source->workloads[w]);
+        }
+        free(source->workloads);
+        server_stop(&source->server);
+    }
+    free(plan->sources);
+    free(plan->cells);
+    for (size_t i = 0; i < plan->backends_count; i++) {
+        free((char *)plan->backends[i].path);
+    }
+    *plan = (struct plan){.cells = NULL};
+}

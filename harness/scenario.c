@@ -1,0 +1,61 @@
+#include "scenario.h"
+
+#include "backends/clock.h"
+
+#include <string.h>
+
+/* 6.1 s is the time-out of the programs we come from: above the 5 s of their slow server. */
+#define SEED_TIMEOUT_NS (6100 * NS_PER_MS)
+
+static const struct scenario scenarios[] = {
+    {
+        .name = "flags20",
+        .summary = "20 flags, 20 in flight, each answer delayed by 20 ms",
+        .transfers = 20,
+        .concurrency = 20,
+        .rounds = 10,
+        .delay = "20ms",
+        .timeout_ns = SEED_TIMEOUT_NS,
+    },
+    {
+        .name = "throughput",
+        .summary = "20,000 transfers of 194 flags, 64 in flight, no delay",
+        .all_flags = true,
+        .transfers = 20000,
+        .concurrency = 64,
+        .rounds = 5,
+        .delay = "0",
+        .timeout_ns = SEED_TIMEOUT_NS,
+    },
+    {
+        .name = "slow",
+        .summary = "20 flags, 5 in flight, each answer delayed by 0.5 to 5 s",
+        .transfers = 20,
+        .concurrency = 5,
+        .rounds = 3,
+        .delay = "uniform:500ms:5s",
+        .timeout_ns = SEED_TIMEOUT_NS,
+    },
+};
+
+const char *const scenario_pop20[20] = {
+    "bd", "br", "cd", "cn", "de", "eg", "et", "fr", "id", "in",
+    "ir", "jp", "mx", "ng", "ph", "pk", "ru", "tr", "us", "vn",
+};
+
+const struct scenario *scenario_at(size_t index)
+{
+    return index < sizeof scenarios / sizeof scenarios[0] ? &scenarios[index] : NULL;
+}
+
+const struct scenario *scenario_find(const char *name)
+{
+    const struct scenario *scenario;
+
+    for (size_t i = 0; (scenario = scenario_at(i)) != NULL; i++) {
+        if (strcmp(scenario->name, name) == 0) {
+            return scenario;
+        }
+    }
+    return NULL;
+}
