@@ -1,0 +1,111 @@
+"""What the tests of the command line share: running bench, and looking for what it left."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(os.environ["BENCH_BUILD_DIR"])
+BENCH = BUILD / "bin" / "bench"
+MOCKSERVER = BUILD / "bin" / "mockserver"
+MODULES = BUILD / "tests" / "modules"
+BUILT_INS = BUILD / "lib" / "bench"
+DENY_IO_URING = BUILD / "tests" / "deny_io_uring"
+
+CSV_COLUMNS = (
+    "schema,run_id,utc,round,position,backend,engine,model,concurrency,loops,transfers,delay,"
+    "fault,size,connections,wall_s,cpu_user_s,cpu_sys_s,cpu_us_per_transfer,transfers_per_s,"
+    "body_mb_per_s,ok,failed,body_bytes,latency_p50_ms,latency_p90_ms,latency_p99_ms,"
+    "latency_max_ms,first_byte_p50_ms,voluntary_switches,involuntary_switches,syscalls,"
+    "max_rss_kib,connections_opened,server_max_in_flight,server_cpu_s,bound_s,efficiency,valid,"
+    "invalid_reason").split(",")
+
+
+def strict_json(text):
+    """JSON as RFC 8259 has it: no NaN, no Infinity, no duplicate names."""
+    def refuse(constant):
+        raise ValueError(constant)
+
+    def unique(pairs):
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            raise ValueError("a name stands twice")
+        return dict(pairs)
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+
+
+def family(pid):
+    """The processes below pid, by /proc."""
+    children = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def alive(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def marked(marker):
+    """The processes whose environment carries the marker."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if marker.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return [pid for pid in found if alive(pid)]
+
+
+class CliCase(unittest.TestCase):
+    """Each test has a folder of its own, and leaves no process behind."""
+
+    def setUp(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-cli-")
+        self.addCleanup(self._folder.cleanup)
+        self.folder = pathlib.Path(self._folder.name)
+        self.marker = "BENCH_TEST_MARKER=" + self.folder.name
+        self.environment = {**os.environ, "BENCH_TEST_MARKER": self.folder.name}
+
+    def tearDown(self):
+        self.assertEqual(marked(self.marker), [], "a process was left behind")
+
+    def run_program(self, *arguments, timeout=200):
+        return subprocess.run([str(argument) for argument in arguments], cwd=self.folder,
+                              env=self.environment, capture_output=True, text=True,
+                              timeout=timeout, stdin=subprocess.DEVNULL, check=False)
+
+    def bench(self, *arguments, code=0, timeout=200):
+        done = self.run_program(BENCH, *arguments, timeout=timeout)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stderr}{done.stdout}")
+        return done
+
+    def refused(self, code, *arguments, says):
+        """One clear line on stderr, nothing on stdout."""
+        done = self.bench(*arguments, code=code)
+        self.assertEqual(done.stdout, "")
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertTrue(lines[0].startswith("bench: "), lines[0])
+        for text in [says] if isinstance(says, str) else says:
+            self.assertIn(text, lines[0])
+        return done

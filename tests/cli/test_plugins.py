@@ -1,0 +1,61 @@
+"""Plug-ins: good ones run beside the built-ins, bad ones are found out."""
+import unittest
+
+from support import BUILT_INS, MODULES, CliCase, strict_json
+
+
+class Plugins(CliCase):
+    def samples(self, *arguments, code):
+        self.bench("run", *arguments, "--json", "t.json", code=code)
+        return strict_json((self.folder / "t.json").read_text())["samples"]
+
+    def test_a_built_in_runs_as_a_loadable_module_under_a_label(self):
+        for name in ("curl_sequential", "curl_threads", "curl_libuv", "null"):
+            with self.subTest(name):
+                samples = self.samples("-b", f"mine={BUILT_INS / name}.so", "-r", "1", "--delay",
+                                       "1ms", code=0)
+                self.assertEqual(samples[0]["backend"], "mine")
+                self.assertTrue(samples[0]["valid"], samples[0]["invalid_reason"])
+
+    def found_out(self, kind, says, *arguments):
+        samples = self.samples("-b", f"bad={MODULES / kind}.so,curl_threads", "-r", "2", "--delay",
+                               "5ms", "-c", "4", *arguments, code=6)
+        bad = [sample for sample in samples if sample["backend"] == "bad"]
+        good = [sample for sample in samples if sample["backend"] != "bad"]
+        self.assertEqual((len(bad), len(good)), (2, 2))
+        for sample in bad:
+            self.assertFalse(sample["valid"])
+            self.assertIn(says, sample["invalid_reason"])
+        for sample in good:
+            self.assertTrue(sample["valid"], sample["invalid_reason"])
+
+    def test_one_that_claims_ok_without_asking(self):
+        self.found_out("lies", "the server saw 0")
+
+    def test_one_that_asks_for_another_flag(self):
+        self.found_out("mixes", "")
+
+    def test_one_that_crashes(self):
+        self.found_out("crashes", "crashed: Aborted")
+
+    def test_one_that_ends_the_process(self):
+        self.found_out("exits", "exit code 3")
+
+    def test_one_that_hangs(self):
+        self.found_out("hangs", "hung in the run", "--timeout", "100ms")
+
+    def test_one_that_leaks_a_descriptor(self):
+        self.found_out("leaks", "leaked 1 descriptor")
+
+    def test_one_that_exceeds_the_concurrency(self):
+        self.found_out("exceeds", "in flight at the server, 4 are allowed")
+
+    def test_one_that_forgets_a_transfer(self):
+        self.found_out("forgets", "without a status")
+
+    def test_one_that_cannot_proceed(self):
+        self.found_out("refuses", "could not proceed: No space left on device")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,128 @@
+#include "script_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* The whole request is read first: closing with unread bytes would turn a FIN into a RST. */
+static bool read_request(int fd, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+
+    while (used + 1 < text_bytes) {
+        ssize_t bytes = recv(fd, text + used, text_bytes - used - 1, 0);
+        if (bytes <= 0) {
+            return false;
+        }
+        used += (size_t)bytes;
+        text[used] = '\0';
+        if (strstr(text, "\r\n\r\n") != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct script_answer *find(const struct script_server *server, const char *request)
+{
+    for (size_t i = 0; i < server->count; i++) {
+        size_t bytes = strlen(server->answers[i].path);
+        if (strncmp(request, "GET ", 4) == 0 &&
+            strncmp(request + 4, server->answers[i].path, bytes) == 0 &&
+            request[4 + bytes] == ' ') {
+            return &server->answers[i];
+        }
+    }
+    return NULL;
+}
+
+static void put_answer(const struct script_server *server, const struct script_answer *answer,
+                       int fd)
+{
+    char text[1024];
+    const char *mark = strstr(answer->bytes, "%s");
+
+    if (mark == NULL) {
+        (void)snprintf(text, sizeof text, "%s", answer->bytes);
+    } else {
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - answer->bytes), answer->bytes,
+                       server->origin, mark + 2);
+    }
+    (void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+    char padding[4096];
+    memset(padding, 'x', sizeof padding);
+    for (size_t left = answer->padding_bytes; left > 0;) {
+        size_t bytes = left < sizeof padding ? left : sizeof padding;
+        if (send(fd, padding, bytes, MSG_NOSIGNAL) < 0) {
+            break;
+        }
+        left -= bytes;
+    }
+}
+
+static void serve(const struct script_server *server, int fd)
+{
+    struct timeval limit = {.tv_sec = 5};
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    char request[4096];
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (read_request(fd, request, sizeof request)) {
+        const struct script_answer *answer = find(server, request);
+        if (answer != NULL) {
+            put_answer(server, answer, fd);
+        }
+        if (answer != NULL && answer->reset) {
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+        }
+    }
+    (void)close(fd);
+}
+
+static void *run(void *user)
+{
+    const struct script_server *server = user;
+
+    for (;;) {
+        int fd = accept(server->listen_fd, NULL, NULL);
+        if (fd < 0) {
+            return NULL; /* shut down */
+        }
+        serve(server, fd);
+    }
+}
+
+void script_server_start(struct script_server *server, const struct script_answer *answers,
+                         size_t count)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+
+    *server = (struct script_server){.answers = answers, .count = count};
+    server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(server->listen_fd >= 0);
+    assert_int_equal(bind(server->listen_fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(server->listen_fd, 64), 0);
+    assert_int_equal(getsockname(server->listen_fd, (struct sockaddr *)&address, &bytes), 0);
+    (void)snprintf(server->origin, sizeof server->origin, "http://127.0.0.1:%d",
+                   ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&server->thread, NULL, run, server), 0);
+}
+
+void script_server_stop(struct script_server *server)
+{
+    (void)shutdown(server->listen_fd, SHUT_RDWR); /* makes accept return */
+    (void)pthread_join(server->thread, NULL);
+    (void)close(server->listen_fd);
+}
