@@ -82,6 +82,15 @@ static void leave_flight(struct connection *connection)
     }
 }
 
+/* A connection that we end is over for the client with its last byte. */
+static void leave_open(struct connection *connection)
+{
+    if (connection->was_counted) {
+        connection->was_counted = false;
+        counters_close(connection->loop->counters);
+    }
+}
+
 static void reply_release(struct connection *connection)
 {
     free(connection->reply.owned);
@@ -108,9 +117,7 @@ static void connection_close(struct connection *connection)
     deadline_clear(&loop->deadlines, &connection->deadline);
     idle_remove(connection);
     leave_flight(connection);
-    if (connection->was_counted) {
-        counters_close(loop->counters);
-    }
+    leave_open(connection);
     /* A pending write still points into the body: it ends before the close callback. */
     if (!connection->write_pending) {
         reply_release(connection);
@@ -271,6 +278,9 @@ static void send_more(struct connection *connection)
             /* Before the write: a client that reacts to the last byte at once must not be
              * counted twice, on whichever loop its next request arrives. */
             leave_flight(connection);
+            if (!connection->keep_alive) {
+                leave_open(connection);
+            }
         }
         int sent = uv_try_write((uv_stream_t *)&connection->tcp, buffers, count);
         if (sent < 0 && sent != UV_EAGAIN) {

@@ -53,7 +53,7 @@ struct connection {
     uint64_t requests;
     enum connection_state state;
     bool is_idle;      /* in the loop's idle list */
-    bool was_counted;  /* has brought a counted request */
+    bool was_counted;  /* has brought a counted request, and counts as open */
     bool in_flight;    /* its request counts as in flight */
     bool read_stopped; /* a client that sends on and on without reading */
     bool write_pending;

@@ -290,11 +290,12 @@ int corpus_init_folder(struct corpus *corpus, const char *folder)
     if (folder_fd < 0) {
         return -errno;
     }
-    int error = -ENOMEM;
     corpus->entries = calloc(CORPUS_ENTRIES_MAX, sizeof(corpus->entries[0]));
     if (corpus->entries == NULL) {
-        goto out;
+        (void)close(folder_fd);
+        return -ENOMEM;
     }
+    int error = 0;
     for (size_t number = 0; number < CORPUS_ENTRIES_MAX; number++) {
         char cc[3] = {(char)('a' + number / 26), (char)('a' + number % 26), '\0'};
         struct corpus_entry *entry = &corpus->entries[corpus->count];

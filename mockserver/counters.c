@@ -174,7 +174,7 @@ static size_t lateness_bucket(uint64_t ns)
         return (size_t)ns;
     }
     unsigned octave = 63 - (unsigned)__builtin_clzll(ns); /* 4 and up */
-    size_t bucket = (octave - 3) * LATENESS_LINEAR + ((ns >> (octave - 4)) & 15);
+    size_t bucket = (size_t)(octave - 3) * LATENESS_LINEAR + ((ns >> (octave - 4)) & 15);
     return bucket < COUNTERS_LATENESS_BUCKETS ? bucket : COUNTERS_LATENESS_BUCKETS - 1;
 }
 

@@ -146,7 +146,7 @@ void gif_begin(struct gif_writer *writer, uint16_t width, uint16_t height,
     put(writer, 0x80 | 0x70 | (LZW_MINIMUM_BITS - 1)); /* global palette of 128 colours */
     put(writer, 0);                                    /* background colour */
     put(writer, 0);                                    /* aspect ratio not given */
-    put_all(writer, palette, 3 * GIF_COLOURS);
+    put_all(writer, palette, (size_t)3 * GIF_COLOURS);
     put(writer, ',');
     put_16(writer, 0);
     put_16(writer, 0);

@@ -24,7 +24,7 @@ union address {
 /* A wildcard is no address to connect to: the loopback one stands in. */
 static int make_url(struct listener *listener)
 {
-    union address address;
+    union address address = {0};
     char text[INET6_ADDRSTRLEN];
     socklen_t bytes = sizeof(address);
     if (getsockname(listener->fd, &address.any, &bytes) != 0) {
