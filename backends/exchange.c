@@ -303,9 +303,7 @@ enum transfer_step exchange_eof(struct exchange *exchange, uint64_t now_ns)
     if (http1_finish(&exchange->parser) != HTTP1_DONE) {
         return fail(exchange, TRANSFER_TRUNCATED, 0, NULL, now_ns);
     }
-    enum transfer_step step = complete(exchange, 0, now_ns);
-    exchange->keeps = false; /* it is closed, whatever its head said */
-    return step;
+    return complete(exchange, 0, now_ns);
 }
 
 enum transfer_step exchange_fail(struct exchange *exchange, int os_error, uint64_t now_ns)
