@@ -1,11 +1,20 @@
 #include "analysis.h"
 
+#include "run.h"
 #include "statistics.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Scratch of one analysis: the samples by cell and round, and room for one number per round. */
+struct analysis {
+    const struct run *run;
+    const struct sample **by_round; /* [cells][rounds], NULL: none that counts */
+    double *room;                   /* [rounds] */
+    size_t rounds;
+};
 
 const char *metric_name(enum metric metric)
 {
@@ -18,6 +27,11 @@ const char *metric_name(enum metric metric)
     };
     _Static_assert(sizeof names / sizeof names[0] == METRIC_COUNT, "a name for each metric");
     return names[metric];
+}
+
+bool metric_more_is_better(enum metric metric)
+{
+    return metric == METRIC_TRANSFERS_PER_S;
 }
 
 double metric_of(const struct sample *sample, enum metric metric)
@@ -39,116 +53,313 @@ double metric_of(const struct sample *sample, enum metric metric)
     return NAN;
 }
 
-static const struct sample *find_sample(const struct sample_list *samples, size_t cell,
-                                        uint32_t round)
+/* ---- the samples that count ---- */
+
+static int analysis_init(struct analysis *analysis, const struct run *run)
 {
-    for (size_t i = 0; i < samples->count; i++) {
-        if (samples->samples[i].cell == cell && samples->samples[i].round == round) {
-            return &samples->samples[i];
+    size_t cells = run->plan.cells_count;
+
+    *analysis = (struct analysis){.run = run, .rounds = run->rounds_begun};
+    analysis->by_round = calloc(cells * analysis->rounds + 1, sizeof(const struct sample *));
+    analysis->room = calloc(analysis->rounds + 1, sizeof analysis->room[0]);
+    if (analysis->by_round == NULL || analysis->room == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < run->samples.count; i++) {
+        const struct sample *sample = &run->samples.samples[i];
+        if (sample->valid && !run->rounds[sample->round - 1].discarded) {
+            analysis->by_round[sample->cell * analysis->rounds + sample->round - 1] = sample;
         }
     }
-    return NULL;
+    return 0;
 }
 
-static double median_of_known(double *values, size_t count)
+static void analysis_release(struct analysis *analysis)
 {
-    size_t known = 0;
+    free(analysis->by_round);
+    free(analysis->room);
+}
 
+static const struct sample *sample_at(const struct analysis *analysis, size_t cell, size_t round)
+{
+    return analysis->by_round[cell * analysis->rounds + round];
+}
+
+typedef double sample_value(const struct sample *sample);
+
+static double median_over(struct analysis *analysis, size_t cell, sample_value *value)
+{
+    size_t count = 0;
+
+    for (size_t round = 0; round < analysis->rounds; round++) {
+        const struct sample *sample = sample_at(analysis, cell, round);
+        double number = sample == NULL ? NAN : value(sample);
+        if (isfinite(number)) {
+            analysis->room[count++] = number;
+        }
+    }
+    return statistics_median(analysis->room, count);
+}
+
+static double median_of_metric(struct analysis *analysis, size_t cell, enum metric metric,
+                               size_t *rounds)
+{
+    size_t count = 0;
+
+    for (size_t round = 0; round < analysis->rounds; round++) {
+        const struct sample *sample = sample_at(analysis, cell, round);
+        double number = sample == NULL ? NAN : metric_of(sample, metric);
+        if (isfinite(number)) {
+            analysis->room[count++] = number;
+        }
+    }
+    *rounds = count;
+    return statistics_median(analysis->room, count);
+}
+
+/* d = ln(a / b) for each round that has both. @return how many; into analysis->room */
+static size_t log_ratios(struct analysis *analysis, size_t a, size_t b, enum metric metric)
+{
+    size_t count = 0;
+
+    for (size_t round = 0; round < analysis->rounds; round++) {
+        const struct sample *of_a = sample_at(analysis, a, round);
+        const struct sample *of_b = sample_at(analysis, b, round);
+        if (of_a != NULL && of_b != NULL) {
+            double difference = log(metric_of(of_a, metric)) - log(metric_of(of_b, metric));
+            if (isfinite(difference) && count < PAIRED_ROUNDS_MAX) {
+                analysis->room[count++] = difference;
+            }
+        }
+    }
+    return count;
+}
+
+/* ---- ratios to the reference ---- */
+
+/* Backends of a point that are compared with its reference; the copy is no contestant. */
+static size_t comparisons(const struct run *run)
+{
+    return run->plan.backends_count > 1 ? run->plan.backends_count - 1 : 1;
+}
+
+static void estimate_ratio(struct analysis *analysis, size_t cell, enum metric metric,
+                           struct estimate *estimate)
+{
+    const struct run *run = analysis->run;
+    bool is_copy = run->plan.cells[cell].is_copy;
+    size_t family = is_copy ? 1 : comparisons(run);
+    struct paired_estimate paired;
+
+    estimate->ratio = estimate->low = estimate->high = NAN;
+    estimate->p = estimate->detectable = NAN;
+    estimate->verdict = PAIRED_UNRESOLVED;
+    size_t count = log_ratios(analysis, cell, run->plan.cells[cell].reference, metric);
+    estimate->rounds = count;
+    if (count == 0) {
+        return;
+    }
+    paired_estimate(analysis->room, count, ANALYSIS_LEVEL, family, &paired);
+    estimate->ratio = exp(paired.log_ratio);
+    estimate->p = paired.p;
+    estimate->detectable = expm1(paired.log_detectable);
+    if (isfinite(paired.log_low) && isfinite(paired.log_high)) {
+        estimate->low = exp(paired.log_low);
+        estimate->high = exp(paired.log_high);
+        estimate->verdict = paired_verdict(paired.log_low, paired.log_high, log1p(ANALYSIS_MARGIN),
+                                           metric_more_is_better(metric));
+    }
+}
+
+/* Holm over the comparisons with the reference at one point; the interval stays at level/m. */
+static void adjust_p_values(struct cell_summary *summaries, const struct plan *plan, size_t first,
+                            enum metric metric)
+{
+    double p[PLAN_BACKENDS_MAX];
+    size_t of[PLAN_BACKENDS_MAX];
+    size_t count = 0;
+
+    for (size_t i = first; i < first + plan->backends_count; i++) {
+        double value = summaries[i].metrics[metric].p;
+        if (plan->cells[i].reference != i && isfinite(value)) {
+            of[count] = i;
+            p[count++] = value;
+        }
+    }
+    paired_holm(p, count);
     for (size_t i = 0; i < count; i++) {
-        if (isfinite(values[i])) {
-            values[known++] = values[i];
-        }
+        summaries[of[i]].metrics[metric].p = p[i];
     }
-    return statistics_median(values, known);
 }
 
-/* Paired within the round: what drifts from round to round cancels out. */
-static double ratio_to_reference(const struct plan *plan, const struct sample_list *samples,
-                                 size_t cell, enum metric metric, double *room)
+/* ---- ranks ---- */
+
+struct pair {
+    size_t a;
+    size_t b;
+    double log_ratio;
+};
+
+/* Every backend of the point against every other, Holm over all pairs. */
+static void rank_point(struct analysis *analysis, struct cell_summary *summaries, size_t first)
 {
+    static struct pair pairs[PLAN_BACKENDS_MAX * PLAN_BACKENDS_MAX / 2];
+    static double p[PLAN_BACKENDS_MAX * PLAN_BACKENDS_MAX / 2];
+    size_t backends = analysis->run->plan.backends_count;
+    enum metric metric = summaries[first].rank_metric;
+    struct paired_estimate paired;
     size_t count = 0;
 
-    for (size_t i = 0; i < samples->count; i++) {
-        const struct sample *sample = &samples->samples[i];
-        if (sample->cell != cell || !sample->valid) {
-            continue;
-        }
-        const struct sample *reference =
-            find_sample(samples, plan->cells[cell].reference, sample->round);
-        if (reference != NULL && reference->valid) {
-            room[count++] = metric_of(sample, metric) / metric_of(reference, metric);
-        }
-    }
-    return median_of_known(room, count);
-}
-
-static double median_over(const struct sample_list *samples, size_t cell,
-                          double (*value)(const struct sample *), double *room)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < samples->count; i++) {
-        if (samples->samples[i].cell == cell && samples->samples[i].valid) {
-            room[count++] = value(&samples->samples[i]);
+    for (size_t i = 0; i < backends; i++) {
+        struct cell_summary *summary = &summaries[first + i];
+        summary->rank_first = summary->rounds > 0 ? 1 : 0;
+        summary->rank_last = summary->rounds > 0 ? backends : 0;
+        for (size_t j = 0; j < i; j++) {
+            size_t rounds = log_ratios(analysis, first + i, first + j, metric);
+            if (rounds > 0) {
+                paired_estimate(analysis->room, rounds, ANALYSIS_LEVEL, 1, &paired);
+                pairs[count] = (struct pair){first + i, first + j, paired.log_ratio};
+                p[count++] = paired.p;
+            }
         }
     }
-    return median_of_known(room, count);
-}
-
-static double median_of_metric(const struct sample_list *samples, size_t cell, enum metric metric,
-                               double *room)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < samples->count; i++) {
-        if (samples->samples[i].cell == cell && samples->samples[i].valid) {
-            room[count++] = metric_of(&samples->samples[i], metric);
+    paired_holm(p, count);
+    for (size_t i = 0; i < count; i++) {
+        if (p[i] <= ANALYSIS_LEVEL) {
+            bool a_is_better = pairs[i].log_ratio < 0;
+            summaries[a_is_better ? pairs[i].b : pairs[i].a].rank_first++;
+            summaries[a_is_better ? pairs[i].a : pairs[i].b].rank_last--;
         }
     }
-    return median_of_known(room, count);
 }
+
+/* ---- evidence ---- */
 
 static double server_share(const struct sample *sample)
 {
     return sample->server_cpu_s / sample->wall_s;
 }
 
-static void summarise(const struct plan *plan, const struct sample_list *samples, size_t cell,
-                      struct cell_summary *summary, double *room)
+static double transfers_of(const struct sample *sample)
 {
-    *summary = (struct cell_summary){.rounds = 0};
-    for (size_t i = 0; i < samples->count; i++) {
-        const struct sample *sample = &samples->samples[i];
+    return (double)(sample_ok(sample) + sample_failed(sample));
+}
+
+static double user_us(const struct sample *sample)
+{
+    return sample->cpu_user_s * 1e6 / transfers_of(sample);
+}
+
+static double system_us(const struct sample *sample)
+{
+    return sample->cpu_sys_s * 1e6 / transfers_of(sample);
+}
+
+static double switches(const struct sample *sample)
+{
+    return (double)(sample->voluntary_switches + sample->involuntary_switches) /
+           transfers_of(sample);
+}
+
+static double syscalls(const struct sample *sample)
+{
+    return sample->syscalls < 0 ? NAN : (double)sample->syscalls / transfers_of(sample);
+}
+
+static double max_rss(const struct sample *sample)
+{
+    return (double)sample->max_rss_kib;
+}
+
+static double connections(const struct sample *sample)
+{
+    return (double)sample->connections_opened;
+}
+
+static void count_outcomes(const struct run *run, size_t cell, struct cell_summary *summary)
+{
+    for (size_t i = 0; i < run->samples.count; i++) {
+        const struct sample *sample = &run->samples.samples[i];
         if (sample->cell != cell) {
             continue;
         }
-        summary->rounds += sample->valid;
         summary->invalid += !sample->valid;
         for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
             summary->outcomes[status] += sample->outcomes[status];
         }
     }
-    summary->efficiency = median_over(samples, cell, sample_efficiency, room);
-    summary->server_cpu_share = median_over(samples, cell, server_share, room);
+}
+
+static void summarise(struct analysis *analysis, size_t cell, struct cell_summary *summary)
+{
+    const struct run *run = analysis->run;
+
+    *summary = (struct cell_summary){.is_reference = run->plan.cells[cell].reference == cell};
+    count_outcomes(run, cell, summary);
+    summary->efficiency = median_over(analysis, cell, sample_efficiency);
+    summary->server_cpu_share = median_over(analysis, cell, server_share);
+    summary->server_limited = summary->server_cpu_share > ANALYSIS_SERVER_BUSY;
+    summary->cpu_user_us = median_over(analysis, cell, user_us);
+    summary->cpu_sys_us = median_over(analysis, cell, system_us);
+    summary->switches_per_transfer = median_over(analysis, cell, switches);
+    summary->syscalls_per_transfer = median_over(analysis, cell, syscalls);
+    summary->max_rss_kib = median_over(analysis, cell, max_rss);
+    summary->connections_opened = median_over(analysis, cell, connections);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
-        summary->metrics[metric] = (struct estimate){
-            .median = median_of_metric(samples, cell, metric, room),
-            .ratio = ratio_to_reference(plan, samples, cell, metric, room),
-        };
+        struct estimate *estimate = &summary->metrics[metric];
+        size_t rounds = 0;
+        estimate->median = median_of_metric(analysis, cell, metric, &rounds);
+        summary->rounds = metric == METRIC_WALL_S ? rounds : summary->rounds;
+        estimate_ratio(analysis, cell, metric, estimate);
     }
 }
 
-int analysis_run(const struct plan *plan, const struct sample_list *samples,
-                 struct cell_summary *summaries)
+static void summarise_point(struct analysis *analysis, struct cell_summary *summaries, size_t first)
 {
-    double *room = calloc(samples->count + 1, sizeof room[0]);
+    const struct plan *plan = &analysis->run->plan;
+    bool server_limited = false;
 
-    if (room == NULL) {
-        return -ENOMEM;
+    for (size_t i = first; i < first + plan->point_cells; i++) {
+        summarise(analysis, i, &summaries[i]);
+        server_limited = server_limited || summaries[i].server_limited;
     }
-    for (size_t i = 0; i < plan->cells_count; i++) {
-        summarise(plan, samples, i, &summaries[i], room);
+    for (size_t i = first; i < first + plan->point_cells; i++) {
+        summaries[i].rank_metric = server_limited ? METRIC_CPU_US_PER_TRANSFER : METRIC_WALL_S;
     }
-    free(room);
-    return 0;
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        adjust_p_values(summaries, plan, first, metric);
+    }
+    rank_point(analysis, summaries, first);
+}
+
+int analysis_run(const struct run *run, struct cell_summary *summaries)
+{
+    struct analysis analysis;
+    int error = analysis_init(&analysis, run);
+
+    for (size_t first = 0; error == 0 && first < run->plan.cells_count;
+         first += run->plan.point_cells) {
+        summarise_point(&analysis, summaries, first);
+    }
+    analysis_release(&analysis);
+    return error;
+}
+
+static bool is_precise(const struct estimate *estimate, double half_width)
+{
+    return isfinite(estimate->low) && isfinite(estimate->high) &&
+           log(estimate->high / estimate->low) / 2 <= log1p(half_width);
+}
+
+bool analysis_is_precise(const struct run *run, double half_width)
+{
+    for (size_t i = 0; i < run->plan.cells_count; i++) {
+        const struct cell_summary *summary = &run->summaries[i];
+        if (!summary->is_reference && !run->plan.cells[i].is_copy &&
+            (!is_precise(&summary->metrics[METRIC_WALL_S], half_width) ||
+             !is_precise(&summary->metrics[METRIC_CPU_US_PER_TRANSFER], half_width))) {
+            return false;
+        }
+    }
+    return true;
 }

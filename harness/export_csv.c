@@ -1,5 +1,7 @@
 #include "export_csv.h"
 
+#include "csv_text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +14,7 @@ const char csv_header[] =
     "body_mb_per_s,ok,failed,body_bytes,latency_p50_ms,latency_p90_ms,latency_p99_ms,"
     "latency_max_ms,first_byte_p50_ms,voluntary_switches,involuntary_switches,syscalls,"
     "max_rss_kib,connections_opened,server_max_in_flight,server_cpu_s,bound_s,efficiency,valid,"
-    "invalid_reason";
+    "invalid_reason,minor_faults,major_faults,steal_share";
 
 int csv_open(struct csv_file *csv, const char *path)
 {
@@ -24,27 +26,10 @@ int csv_open(struct csv_file *csv, const char *path)
     return csv->file == NULL ? -errno : 0;
 }
 
-/* RFC 4180 quoting; a leading = + - @ or tab would be a formula to a spreadsheet. */
 static void put_text(FILE *file, const char *text)
 {
-    bool formula = text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
-
     (void)fputc(',', file);
-    if (!formula && strpbrk(text, ",\"\r\n") == NULL) {
-        (void)fputs(text, file);
-        return;
-    }
-    (void)fputc('"', file);
-    if (formula) {
-        (void)fputc('\'', file);
-    }
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
-            (void)fputc('"', file);
-        }
-        (void)fputc(*text == '\n' || *text == '\r' ? ' ' : *text, file);
-    }
-    (void)fputc('"', file);
+    csv_put_text(file, text);
 }
 
 static void put_number(FILE *file, double value)
@@ -70,7 +55,7 @@ static void put_cell(FILE *file, const struct run *run, const struct sample *sam
 
     (void)fprintf(file, "%d,%s,%s,%u,%u", CSV_SCHEMA, run->run_id, sample->utc, sample->round,
                   sample->position);
-    put_text(file, cell->backend->label);
+    put_text(file, cell->label);
     put_text(file, backend->engine);
     put_text(file, backend->model);
     put_count(file, cell->concurrency);
@@ -109,6 +94,9 @@ static void put_measures(FILE *file, const struct sample *sample)
     put_number(file, sample_efficiency(sample));
     put_count(file, sample->valid);
     put_text(file, sample->invalid_reason);
+    put_count(file, sample->minor_faults);
+    put_count(file, sample->major_faults);
+    put_number(file, sample->steal_share);
 }
 
 static int begin(struct csv_file *csv)

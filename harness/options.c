@@ -2,6 +2,7 @@
 
 #include "exit_code.h"
 #include "log.h"
+#include "placement.h"
 #include "scenario.h"
 #include "version.h"
 
@@ -17,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ROUNDS_FOR_PRECISION 200
 
 enum option_key {
     KEY_REFERENCE = 256,
@@ -38,6 +41,13 @@ enum option_key {
     KEY_CSV,
     KEY_JSON,
     KEY_HELP,
+    KEY_PRECISION,
+    KEY_PIN,
+    KEY_SUMMARY,
+    KEY_MARKDOWN,
+    KEY_BMF,
+    KEY_GAB,
+    KEY_HYPERFINE,
 };
 
 static const struct argp_option run_options[] = {
@@ -73,10 +83,20 @@ static const struct argp_option run_options[] = {
     {0, 0, 0, 0, "The measurement", 4},
     {"rounds", 'r', "N", 0, "Rounds; each runs every cell once, in an order drawn anew", 4},
     {"time-limit", KEY_TIME_LIMIT, "T", 0, "Start no further round after T", 4},
+    {"precision", KEY_PRECISION, "P", 0,
+     "Stop once every ratio is known to +-P (2%), after 10 rounds at least", 4},
+    {"pin", KEY_PIN, "auto|off|CLIENT:SERVER", 0,
+     "Cores of client and server (0,2-3:1); auto keeps them apart where there are two", 4},
     {"seed", KEY_SEED, "N", 0, "Of delays, faults and the order of trials (default 1)", 4},
     {0, 0, 0, 0, "Results", 5},
     {"csv", KEY_CSV, "FILE", 0, "One row per trial, written as each ends", 5},
     {"json", KEY_JSON, "FILE", 0, "Everything: environment, options, samples, cells", 5},
+    {"summary", KEY_SUMMARY, "FILE", 0, "One CSV row per cell: estimates and intervals", 5},
+    {"markdown", KEY_MARKDOWN, "FILE", 0, "The table for a pull request", 5},
+    {"bmf", KEY_BMF, "FILE", 0, "Bencher Metric Format", 5},
+    {"gab", KEY_GAB, "PREFIX", 0,
+     "github-action-benchmark: PREFIX-smaller.json and PREFIX-bigger.json", 5},
+    {"hyperfine", KEY_HYPERFINE, "FILE", 0, "The shape of hyperfine's JSON", 5},
     {"quiet", 'q', 0, 0, "No progress, no warnings", 5},
     {"verbose", 'v', 0, 0, "Say more on stderr", 5},
     {"help", KEY_HELP, 0, 0, "Give this list", -1},
@@ -274,6 +294,34 @@ static error_t parse_rate(const char *text, struct options *options)
     return 0;
 }
 
+static error_t parse_precision(const char *text, struct options *options)
+{
+    char *end = NULL;
+
+    double percent = strtod(text, &end);
+    if (text[0] < '0' || text[0] > '9' || strcmp(end, "%") != 0 || !(percent >= 0.1) ||
+        percent > 50) {
+        return refuse("--precision '%s': want a percentage from 0.1%% to 50%%, as 2%%", text);
+    }
+    options->precision = percent / 100;
+    return 0;
+}
+
+static error_t parse_pin(const char *text, struct options *options)
+{
+    struct placement placement;
+    int error = placement_choose(&placement, text);
+
+    if (error == -ERANGE) {
+        return refuse("--pin '%s': a core that this process may not use", text);
+    }
+    if (error != 0) {
+        return refuse("--pin '%s': want auto, off, or CLIENT:SERVER as 0,2-3:1", text);
+    }
+    options->pin = text;
+    return 0;
+}
+
 static error_t parse_server(const char *url, struct options *options)
 {
     struct url_view view;
@@ -317,9 +365,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'l':
         return parse_numbers("--loops", arg, OPTION_LOOPS_MAX, &options->loops);
     case 'r':
+        options->rounds_given = true;
         return parse_u32("--rounds", arg, 1, OPTION_ROUNDS_MAX, &options->rounds);
     case KEY_TIME_LIMIT:
         return parse_duration("--time-limit", arg, NS_PER_MS, &options->time_limit_ns);
+    case KEY_PRECISION:
+        return parse_precision(arg, options);
+    case KEY_PIN:
+        return parse_pin(arg, options);
     case KEY_DELAY:
         return parse_delays(arg, &options->delays);
     case KEY_FAULT:
@@ -355,6 +408,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_JSON:
         options->json = arg;
         return 0;
+    case KEY_SUMMARY:
+        options->summary = arg;
+        return 0;
+    case KEY_MARKDOWN:
+        options->markdown = arg;
+        return 0;
+    case KEY_BMF:
+        options->bmf = arg;
+        return 0;
+    case KEY_GAB:
+        options->gab = arg;
+        return 0;
+    case KEY_HYPERFINE:
+        options->hyperfine = arg;
+        return 0;
     case 'q':
         options->quiet = true;
         return 0;
@@ -375,6 +443,23 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* Two results in one file would be none. */
+static error_t check_files(const struct options *options)
+{
+    const char *const files[] = {options->csv,      options->json, options->summary,
+                                 options->markdown, options->bmf,  options->hyperfine};
+    const size_t count = sizeof files / sizeof files[0];
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (files[i] != NULL && files[j] != NULL && strcmp(files[i], files[j]) == 0) {
+                return refuse("two results are to go into the same file '%s'", files[i]);
+            }
+        }
+    }
+    return 0;
+}
+
 /* What only makes sense together, or not together. */
 static error_t check_combination(const struct options *options)
 {
@@ -391,8 +476,8 @@ static error_t check_combination(const struct options *options)
     if (!own_server && options->sizes.count > 0) {
         return refuse("--size needs a server of our own; it does not go with --server or --urls");
     }
-    if (options->csv != NULL && options->json != NULL && strcmp(options->csv, options->json) == 0) {
-        return refuse("--csv and --json name the same file '%s'", options->csv);
+    if (check_files(options) != 0) {
+        return EINVAL;
     }
     if (options->save_atomic && options->save_dir == NULL) {
         return refuse("--save-mode needs --save DIR");
@@ -421,7 +506,8 @@ static void fill_in(struct options *options)
     set_one(&options->concurrency, scenario->concurrency);
     set_one(&options->loops, 1);
     if (options->rounds == 0) {
-        options->rounds = scenario->rounds;
+        /* With a target to reach, the scenario's number is no limit. */
+        options->rounds = options->precision > 0 ? ROUNDS_FOR_PRECISION : scenario->rounds;
     }
     if (own_server && options->delays.count == 0) {
         options->delays.texts[options->delays.count++] = scenario->delay;
@@ -437,7 +523,7 @@ static void fill_in(struct options *options)
 
 int options_parse(int argc, char **argv, struct options *options)
 {
-    *options = (struct options){.scenario = "flags20", .seed = 1};
+    *options = (struct options){.scenario = "flags20", .seed = 1, .pin = "auto"};
     refused = false;
     /* ARGP_NO_ERRS: argp says two lines and exits; we say one and return. */
     if (argp_parse(&run_argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, options) != 0) {

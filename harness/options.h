@@ -41,7 +41,10 @@ struct options {
     struct option_numbers concurrency;
     struct option_numbers loops;
     uint32_t rounds;
+    bool rounds_given;
     uint64_t time_limit_ns; /* 0: none */
+    double precision;       /* stop at this half width of every ratio, 0.02 for 2%; 0: do not */
+    const char *pin;        /* "auto", "off" or "CLIENT:SERVER" */
     struct option_texts delays;
     struct option_texts faults;
     const char *rate; /* NULL: unlimited */
@@ -57,6 +60,11 @@ struct options {
     uint64_t seed;
     const char *csv;
     const char *json;
+    const char *summary;
+    const char *markdown;
+    const char *bmf;
+    const char *gab; /* prefix of two files */
+    const char *hyperfine;
     bool quiet;
     bool verbose;
 };

@@ -58,7 +58,7 @@ static int start_sources(struct plan *plan)
         source->delay = own ? options->delays.texts[i] : "";
         int error = 0;
         if (own) {
-            error = server_start(&source->server, options, source->delay);
+            error = server_start(&source->server, options, &plan->placement, source->delay);
         } else if (options->server != NULL) {
             error = server_adopt(&source->server, options->server);
         }
@@ -114,19 +114,26 @@ static double bound_of_cell(const struct plan_cell *cell, const struct options *
 }
 
 /* All backends at one point of the sweep lie next to each other. */
-static void add_point(struct plan *plan, const struct plan_cell *point)
+static int add_point(struct plan *plan, const struct plan_cell *point)
 {
     size_t first = plan->cells_count;
     double bound_s = bound_of_cell(point, plan->options);
 
-    for (size_t b = 0; b < plan->backends_count; b++) {
+    for (size_t i = 0; i < plan->point_cells; i++) {
+        bool is_copy = i == plan->backends_count;
         struct plan_cell *cell = &plan->cells[plan->cells_count++];
         *cell = *point;
-        cell->backend = &plan->backends[b];
+        cell->is_copy = is_copy;
+        cell->backend = &plan->backends[is_copy ? plan->reference : i];
+        if (asprintf(&cell->label, "%s%s", cell->backend->label, is_copy ? "#2" : "") < 0) {
+            cell->label = NULL;
+            return -ENOMEM;
+        }
         bool waits = (cell->backend->backend->caps & BENCH_CAP_NO_TRANSFERS) == 0;
         cell->bound_s = waits ? bound_s : NAN;
         cell->reference = first + plan->reference;
     }
+    return 0;
 }
 
 static int lay_out_cells(struct plan *plan)
@@ -135,11 +142,14 @@ static int lay_out_cells(struct plan *plan)
     size_t points = plan->sources_count * options->sizes.count * options->concurrency.count *
                     options->loops.count;
 
-    plan->cells = calloc(points * plan->backends_count, sizeof plan->cells[0]);
+    int error = 0;
+
+    plan->point_cells = plan->backends_count + 1;
+    plan->cells = calloc(points * plan->point_cells, sizeof plan->cells[0]);
     if (plan->cells == NULL) {
         return -ENOMEM;
     }
-    for (size_t i = 0; i < points; i++) {
+    for (size_t i = 0; i < points && error == 0; i++) {
         size_t rest = i;
         struct plan_cell point = {.backend = NULL};
         point.loops = options->loops.values[rest % options->loops.count];
@@ -151,9 +161,9 @@ static int lay_out_cells(struct plan *plan)
         point.source = &plan->sources[rest / options->sizes.count];
         point.workload = &point.source->workloads[size];
         point.transfers = options->transfers > 0 ? options->transfers : point.workload->count;
-        add_point(plan, &point);
+        error = add_point(plan, &point);
     }
-    return 0;
+    return error;
 }
 
 static int check_descriptors(const struct plan *plan)
@@ -188,6 +198,7 @@ static void join_faults(struct plan *plan)
 int plan_build(struct plan *plan)
 {
     join_faults(plan);
+    (void)placement_choose(&plan->placement, plan->options->pin); /* checked when parsed */
     int exit_code = check_descriptors(plan);
     if (exit_code != 0) {
         return exit_code;
@@ -222,6 +233,9 @@ void plan_release(struct plan *plan)
         }
         free(source->workloads);
         server_stop(&source->server);
+    }
+    for (size_t i = 0; i < plan->cells_count; i++) {
+        free(plan->cells[i].label);
     }
     free(plan->sources);
     free(plan->cells);

@@ -6,6 +6,7 @@
 #define BENCH_PLAN_H
 
 #include "options.h"
+#include "placement.h"
 #include "server_process.h"
 #include "workload.h"
 
@@ -25,6 +26,8 @@ struct plan_source {
 };
 
 struct plan_cell {
+    char *label;  /* of the backend; the second copy of the reference has "#2" behind it */
+    bool is_copy; /* the A/A arm: what it differs from the reference by is noise */
     const struct plan_backend *backend;
     const struct plan_source *source;
     const struct workload *workload;
@@ -43,9 +46,11 @@ struct plan {
     struct plan_backend backends[PLAN_BACKENDS_MAX];
     size_t backends_count;
     size_t reference; /* index into backends */
+    struct placement placement;
     struct plan_source *sources;
     size_t sources_count;
-    struct plan_cell *cells;
+    struct plan_cell *cells; /* point after point of the sweep */
+    size_t point_cells;      /* of one point: every backend, and the copy of the reference last */
     size_t cells_count;
     const char *fault; /* the specs as one text, "" for none */
     char fault_text[512];

@@ -2,11 +2,14 @@
 
 #include "exit_code.h"
 #include "export_csv.h"
-#include "export_json.h"
+#include "exports.h"
 #include "interrupt.h"
 #include "log.h"
+#include "output_file.h"
+#include "perf_counter.h"
 #include "progress.h"
 #include "random.h"
+#include "steal.h"
 #include "table.h"
 #include "trial.h"
 
@@ -21,10 +24,42 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A result file that is written once, at the end. */
+struct report_file {
+    const char *option;
+    char *path; /* NULL: not wanted */
+    output_writer *writer;
+};
+
+#define REPORT_FILES 7
+
 struct outputs {
     struct csv_file csv;
+    struct report_file reports[REPORT_FILES];
     int save_dir_fd;
 };
+
+static char *path_with(const char *path, const char *ending)
+{
+    char *whole = NULL;
+
+    return path != NULL && asprintf(&whole, "%s%s", path, ending) >= 0 ? whole : NULL;
+}
+
+static void name_reports(struct outputs *outputs, const struct options *options)
+{
+    const struct report_file reports[REPORT_FILES] = {
+        {"--json", path_with(options->json, ""), export_json},
+        {"--summary", path_with(options->summary, ""), export_summary},
+        {"--markdown", path_with(options->markdown, ""), export_markdown},
+        {"--bmf", path_with(options->bmf, ""), export_bmf},
+        {"--gab", path_with(options->gab, "-smaller.json"), export_gab_smaller},
+        {"--gab", path_with(options->gab, "-bigger.json"), export_gab_bigger},
+        {"--hyperfine", path_with(options->hyperfine, ""), export_hyperfine},
+    };
+
+    memcpy(outputs->reports, reports, sizeof reports);
+}
 
 static void make_run_id(char run_id[RUN_ID_BYTES])
 {
@@ -65,10 +100,13 @@ static int outputs_open(struct outputs *outputs, const struct options *options)
         log_error("--csv '%s': cannot write: %s", options->csv, strerrordesc_np(-error));
         return EXIT_CANNOT_WRITE;
     }
-    if (options->json != NULL) {
-        error = json_check(options->json);
+    name_reports(outputs, options);
+    for (size_t i = 0; i < REPORT_FILES; i++) {
+        const struct report_file *report = &outputs->reports[i];
+        error = report->path == NULL ? 0 : output_file_check(report->path);
         if (error != 0) {
-            log_error("--json '%s': cannot write: %s", options->json, strerrordesc_np(-error));
+            log_error("%s '%s': cannot write: %s", report->option, report->path,
+                      strerrordesc_np(-error));
             return EXIT_CANNOT_WRITE;
         }
     }
@@ -87,6 +125,9 @@ static int outputs_close(struct outputs *outputs)
 {
     if (outputs->save_dir_fd >= 0) {
         (void)close(outputs->save_dir_fd);
+    }
+    for (size_t i = 0; i < REPORT_FILES; i++) {
+        free(outputs->reports[i].path);
     }
     return csv_close(&outputs->csv);
 }
@@ -111,7 +152,7 @@ static int run_one(struct run *run, struct outputs *outputs, struct body_agreeme
                    size_t cell, uint32_t position)
 {
     const struct plan_cell *planned = &run->plan.cells[cell];
-    char mark[RUN_ID_BYTES + 16];
+    char mark[RUN_ID_BYTES + 24];
     struct sample *sample = next_sample(&run->samples);
 
     if (sample == NULL) {
@@ -122,14 +163,16 @@ static int run_one(struct run *run, struct outputs *outputs, struct body_agreeme
     sample->round = run->rounds_begun;
     sample->position = position;
     progress_show(run->samples.count, (size_t)run->options->rounds * run->plan.cells_count,
-                  run->rounds_begun, run->options->rounds, planned->backend->label);
+                  run->rounds_begun, run->options->rounds, planned->label);
     (void)snprintf(mark, sizeof mark, "%s-%zu", run->run_id, run->samples.count + 1);
-    if (trial_run(planned, run->options, mark, outputs->save_dir_fd, agreement, sample) != 0) {
+    if (trial_run(planned, run->options, mark, outputs->save_dir_fd, &run->plan.placement, false,
+                  agreement, sample) != 0) {
         return -EINTR;
     }
+    sample->syscalls = run->syscalls[cell];
     run->samples.count++;
     if (!sample->valid) {
-        log_warn("%s, round %u: invalid: %s", planned->backend->label, sample->round,
+        log_warn("%s, round %u: invalid: %s", planned->label, sample->round,
                  sample->invalid_reason);
     }
     int error = csv_write(&outputs->csv, run, sample);
@@ -143,40 +186,124 @@ static int run_one(struct run *run, struct outputs *outputs, struct body_agreeme
 static int run_round(struct run *run, struct outputs *outputs, struct body_agreement *agreement,
                      struct random_source *random, size_t *order)
 {
+    struct steal_mark before;
+    struct steal_mark after;
     int stop = 0;
 
+    struct run_round *rounds =
+        reallocarray(run->rounds, (size_t)run->rounds_begun + 1, sizeof rounds[0]);
+    if (rounds == NULL) {
+        log_error("out of memory");
+        return EXIT_INTERNAL;
+    }
+    run->rounds = rounds;
     run->rounds_begun++;
     random_shuffle(random, order, run->plan.cells_count);
+    steal_mark(&before);
     for (size_t i = 0; i < run->plan.cells_count && stop == 0; i++) {
         stop = run_one(run, outputs, agreement, order[i], (uint32_t)i + 1);
     }
+    steal_mark(&after);
+    double share = steal_share(&before, &after);
+    run->rounds[run->rounds_begun - 1] =
+        (struct run_round){.steal_share = share, .discarded = share > RUN_STEAL_LIMIT};
+    run->rounds_discarded += share > RUN_STEAL_LIMIT;
+    return stop;
+}
+
+/* One trial of each cell with its system calls counted, before any time is taken. */
+static int gather_evidence(struct run *run, struct outputs *outputs,
+                           struct body_agreement *agreement)
+{
+    char hint[PERF_COUNTER_HINT_BYTES];
+    char mark[RUN_ID_BYTES + 24];
+    int counter_fd = perf_counter_open(hint);
+
+    for (size_t i = 0; i < run->plan.cells_count; i++) {
+        run->syscalls[i] = -1;
+    }
+    if (counter_fd < 0) {
+        (void)snprintf(run->hint, sizeof run->hint, "%s", hint);
+        run->plan.warnings[run->plan.warnings_count++] = run->hint;
+        return 0;
+    }
+    (void)close(counter_fd);
+    for (size_t i = 0; i < run->plan.cells_count; i++) {
+        struct sample sample = {.cell = i};
+        if (run->plan.cells[i].is_copy) {
+            run->syscalls[i] = run->syscalls[run->plan.cells[i].reference];
+            continue;
+        }
+        progress_show(i, run->plan.cells_count, 0, run->options->rounds, run->plan.cells[i].label);
+        (void)snprintf(mark, sizeof mark, "%s-e%zu", run->run_id, i);
+        if (trial_run(&run->plan.cells[i], run->options, mark, outputs->save_dir_fd,
+                      &run->plan.placement, true, agreement, &sample) != 0) {
+            return -EINTR;
+        }
+        run->syscalls[i] = sample.valid ? sample.syscalls : -1;
+    }
+    return 0;
+}
+
+/* As many good rounds as asked for; discarded ones are made up for, up to the same number. */
+static bool wants_another_round(struct run *run, uint64_t started_ns)
+{
+    const struct options *options = run->options;
+    uint32_t good = run->rounds_begun - run->rounds_discarded;
+    const char *reason = NULL;
+
+    if (good >= options->rounds) {
+        reason = "all rounds are done";
+    } else if (run->rounds_discarded >= options->rounds) {
+        reason = "too many rounds had to be discarded";
+    } else if (options->time_limit_ns > 0 &&
+               clock_now_ns() - started_ns >= options->time_limit_ns) {
+        reason = "the time limit was reached";
+    } else if (options->precision > 0 && good >= ANALYSIS_ROUNDS_FOR_PRECISION &&
+               analysis_run(run, run->summaries) == 0 &&
+               analysis_is_precise(run, options->precision)) {
+        reason = "the precision asked for was reached";
+    }
+    if (reason != NULL) {
+        (void)snprintf(run->stop_reason, sizeof run->stop_reason, "%s", reason);
+    }
+    return reason == NULL;
+}
+
+static int run_all(struct run *run, struct outputs *outputs, struct body_agreement *agreement,
+                   size_t *order)
+{
+    struct random_source random = {.state = run->options->seed};
+    uint64_t started_ns = clock_now_ns();
+
+    for (size_t i = 0; i < run->plan.cells_count; i++) {
+        order[i] = i;
+    }
+    int stop = gather_evidence(run, outputs, agreement);
+    while (stop == 0 && wants_another_round(run, started_ns)) {
+        stop = run_round(run, outputs, agreement, &random, order);
+    }
+    progress_clear();
     return stop;
 }
 
 static int run_rounds(struct run *run, struct outputs *outputs)
 {
-    struct random_source random = {.state = run->options->seed};
     struct body_agreement agreement;
-    uint64_t limit_ns = run->options->time_limit_ns;
-    uint64_t started_ns = clock_now_ns();
-    int stop = 0;
+    size_t cells = run->plan.cells_count;
+    int stop = EXIT_INTERNAL;
 
-    size_t *order = calloc(run->plan.cells_count, sizeof order[0]);
-    if (order == NULL ||
-        body_agreement_init(&agreement, run->plan.sources[0].workloads[0].count) != 0) {
-        free(order);
+    size_t *order = calloc(cells, sizeof order[0]);
+    run->syscalls = calloc(cells, sizeof run->syscalls[0]);
+    run->summaries = calloc(cells, sizeof run->summaries[0]);
+    bool ready = order != NULL && run->syscalls != NULL && run->summaries != NULL &&
+                 body_agreement_init(&agreement, run->plan.sources[0].workloads[0].count) == 0;
+    if (ready) {
+        stop = run_all(run, outputs, &agreement, order);
+        body_agreement_release(&agreement);
+    } else {
         log_error("out of memory");
-        return EXIT_INTERNAL;
     }
-    for (size_t i = 0; i < run->plan.cells_count; i++) {
-        order[i] = i;
-    }
-    while (stop == 0 && run->rounds_begun < run->options->rounds &&
-           (limit_ns == 0 || clock_now_ns() - started_ns < limit_ns)) {
-        stop = run_round(run, outputs, &agreement, &random, order);
-    }
-    progress_clear();
-    body_agreement_release(&agreement);
     free(order);
     run->interrupted = stop == -EINTR;
     return stop == -EINTR ? 0 : stop;
@@ -196,19 +323,19 @@ static int verdict(const struct run *run)
 }
 
 /* Written even after an interrupt or a full disk: what has been measured is not lost. */
-static int report(struct run *run)
+static int report(struct run *run, const struct outputs *outputs)
 {
     int exit_code = 0;
 
-    run->summaries = calloc(run->plan.cells_count, sizeof run->summaries[0]);
-    if (run->summaries == NULL || analysis_run(&run->plan, &run->samples, run->summaries) != 0) {
+    if (run->summaries == NULL || analysis_run(run, run->summaries) != 0) {
         log_error("out of memory");
         return EXIT_INTERNAL;
     }
-    if (run->options->json != NULL) {
-        int error = json_write(run->options->json, run);
+    for (size_t i = 0; i < REPORT_FILES; i++) {
+        const struct report_file *file = &outputs->reports[i];
+        int error = file->path == NULL ? 0 : output_file_write(file->path, file->writer, run);
         if (error != 0) {
-            log_error("--json '%s': %s", run->options->json, strerrordesc_np(-error));
+            log_error("%s '%s': %s", file->option, file->path, strerrordesc_np(-error));
             exit_code = EXIT_CANNOT_WRITE;
         }
     }
@@ -228,7 +355,7 @@ static int measure_and_report(struct run *run, struct outputs *outputs)
     }
     make_run_id(run->run_id);
     int exit_code = run_rounds(run, outputs);
-    int report_code = report(run);
+    int report_code = report(run, outputs);
     if (exit_code == 0) {
         exit_code = report_code;
     }
@@ -263,5 +390,7 @@ int run_command(int argc, char **argv)
     plan_release(&run.plan);
     free(run.samples.samples);
     free(run.summaries);
+    free(run.syscalls);
+    free(run.rounds);
     return exit_code;
 }

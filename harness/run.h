@@ -4,12 +4,21 @@
 
 #include "analysis.h"
 #include "environment.h"
+#include "perf_counter.h"
 #include "plan.h"
 #include "sample.h"
 
 #define RUN_ID_BYTES 32
 
 /** What every report is made of. Const for the reports. */
+/** A round in which the host took away too much CPU time says nothing: it is left out whole. */
+#define RUN_STEAL_LIMIT 0.05
+
+struct run_round {
+    double steal_share;
+    bool discarded;
+};
+
 struct run {
     const struct options *options;
     struct plan plan;
@@ -17,7 +26,12 @@ struct run {
     char run_id[RUN_ID_BYTES];
     struct sample_list samples;
     struct cell_summary *summaries; /* [plan.cells_count] */
+    int64_t *syscalls;              /* [plan.cells_count], in a trial of their own; -1: unknown */
+    struct run_round *rounds;       /* [rounds_begun] */
     uint32_t rounds_begun;
+    uint32_t rounds_discarded;
+    char stop_reason[64];               /* why no further round was begun */
+    char hint[PERF_COUNTER_HINT_BYTES]; /* why system calls are not counted */
     bool interrupted;
 };
 

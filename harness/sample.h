@@ -37,6 +37,9 @@ struct sample {
     int64_t server_max_in_flight;
     double server_cpu_s;
     double bound_s;
+    int64_t minor_faults;
+    int64_t major_faults;
+    double steal_share; /* CPU time that the host gave to others during the trial, 0 to 1 */
 };
 
 static inline uint64_t sample_ok(const struct sample *sample)

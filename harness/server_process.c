@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "log.h"
 #include "options.h"
+#include "placement.h"
 
 #include "backends/clock.h"
 #include "backends/url.h"
@@ -68,7 +69,8 @@ static int make_arguments(struct server_arguments *arguments, const struct optio
     return 0;
 }
 
-static int spawn(struct server *server, const struct server_arguments *arguments, int *ready_fd)
+static int spawn(struct server *server, const struct server_arguments *arguments,
+                 const struct placement *placement, int *ready_fd)
 {
     int ends[2];
 
@@ -79,6 +81,7 @@ static int spawn(struct server *server, const struct server_arguments *arguments
     if (server->pid == 0) {
         (void)setpgid(0, 0);
         interrupt_reset_in_child();
+        placement_apply_server(placement);
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)execv(arguments->program, (char *const *)arguments->argv);
         _exit(127);
@@ -175,13 +178,14 @@ static int fetch_manifest(struct server *server, char error_text[HTTP_CLIENT_ERR
     return error;
 }
 
-static int start_and_ask(struct server *server, const struct server_arguments *arguments)
+static int start_and_ask(struct server *server, const struct server_arguments *arguments,
+                         const struct placement *placement)
 {
     char line[READY_LINE_BYTES_MAX];
     char error_text[HTTP_CLIENT_ERROR_BYTES] = "";
     int ready_fd = -1;
 
-    int error = spawn(server, arguments, &ready_fd);
+    int error = spawn(server, arguments, placement, &ready_fd);
     if (error != 0) {
         return error;
     }
@@ -196,14 +200,15 @@ static int start_and_ask(struct server *server, const struct server_arguments *a
     return error;
 }
 
-int server_start(struct server *server, const struct options *options, const char *delay)
+int server_start(struct server *server, const struct options *options,
+                 const struct placement *placement, const char *delay)
 {
     struct server_arguments arguments = {.count = 0};
 
     *server = (struct server){.pid = 0};
     int error = make_arguments(&arguments, options, delay);
     if (error == 0) {
-        error = start_and_ask(server, &arguments);
+        error = start_and_ask(server, &arguments, placement);
     }
     if (error == -EPIPE) {
         int status = child_reap(server->pid, STOP_GRACE_NS);

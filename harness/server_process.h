@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 struct options;
+struct placement;
 
 /** A server that runs, ours or not. */
 struct server {
@@ -21,7 +22,8 @@ struct server {
 };
 
 /** Start our own for one delay. @return 0 or -errno, with a line on stderr */
-int server_start(struct server *server, const struct options *options, const char *delay);
+int server_start(struct server *server, const struct options *options,
+                 const struct placement *placement, const char *delay);
 
 /** Look at one that runs: has it a manifest, is it there at all? Same return. */
 int server_adopt(struct server *server, const char *url);

@@ -11,9 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How busy the server may be before wall time says more about it than about a backend. */
-#define SERVER_BUSY_SHARE 0.85
-
 static struct libscols_table *table_new(void)
 {
     struct libscols_table *table = scols_new_table();
@@ -27,17 +24,6 @@ static struct libscols_table *table_new(void)
     (void)scols_table_set_termwidth(table, TABLE_COLUMNS);
     (void)scols_table_enable_nowrap(table, 0);
     return table;
-}
-
-static int add_columns(struct libscols_table *table, const char *const *names, const int *flags,
-                       size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (scols_table_new_column(table, names[i], 0, flags[i]) == NULL) {
-            return -ENOMEM;
-        }
-    }
-    return 0;
 }
 
 static void put(struct libscols_line *line, size_t column, const char *format, ...)
@@ -63,85 +49,160 @@ static void put_number(struct libscols_line *line, size_t column, double value, 
     }
 }
 
-enum run_column {
-    COLUMN_BACKEND,
-    COLUMN_WALL,
-    COLUMN_RATIO,
-    COLUMN_CPU,
-    COLUMN_RATE,
-    COLUMN_P50,
-    COLUMN_P99,
-    COLUMN_EFFICIENCY,
-    COLUMN_OK,
-    COLUMN_FAILED,
-    COLUMN_VALID,
-    COLUMN_COUNT
+struct column {
+    const char *name;
+    int flags;
 };
 
-static void put_ratio(struct libscols_line *line, double ratio, bool is_reference)
+static const struct column verdict_columns[] = {
+    {"BACKEND", 0},
+    {"RANK", SCOLS_FL_RIGHT},
+    {"WALL ms", SCOLS_FL_RIGHT},
+    {"RATIO (95%)", SCOLS_FL_RIGHT},
+    {"WALL", 0},
+    {"CPU us", SCOLS_FL_RIGHT},
+    {"RATIO (95%)", SCOLS_FL_RIGHT},
+    {"CPU", 0},
+};
+
+static const struct column evidence_columns[] = {
+    {"WHY", 0},
+    {"VALID", SCOLS_FL_RIGHT},
+    {"PER s", SCOLS_FL_RIGHT},
+    {"p50 ms", SCOLS_FL_RIGHT},
+    {"p99 ms", SCOLS_FL_RIGHT},
+    {"EFFIC.", SCOLS_FL_RIGHT},
+    {"SYSC", SCOLS_FL_RIGHT},
+    {"SYS us", SCOLS_FL_RIGHT},
+    {"CSW", SCOLS_FL_RIGHT},
+    {"MiB", SCOLS_FL_RIGHT},
+    {"CONN", SCOLS_FL_RIGHT},
+};
+
+static int add_columns(struct libscols_table *table, const struct column *columns, size_t count)
 {
+    for (size_t i = 0; i < count; i++) {
+        if (scols_table_new_column(table, columns[i].name, 0, columns[i].flags) == NULL) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int ratio_digits(double ratio)
+{
+    return ratio < 0.1 ? 3 : ratio < 10 ? 2 : 1;
+}
+
+static void put_ratio(struct libscols_line *line, size_t column, const struct estimate *estimate,
+                      bool is_reference)
+{
+    int digits = ratio_digits(estimate->ratio);
+
     if (is_reference) {
-        put(line, COLUMN_RATIO, "1");
-    } else if (isfinite(ratio)) {
-        put(line, COLUMN_RATIO, ratio < 0.1 ? "%.3f" : "%.2f", ratio);
+        put(line, column, "1");
+    } else if (isfinite(estimate->ratio) && isfinite(estimate->low)) {
+        put(line, column, "%.*f (%.*f-%.*f)", digits, estimate->ratio, digits, estimate->low,
+            digits, estimate->high);
+    } else if (isfinite(estimate->ratio)) {
+        put(line, column, "%.*f", digits, estimate->ratio);
     } else {
-        put(line, COLUMN_RATIO, "-");
+        put(line, column, "-");
     }
 }
 
-static int add_cell(struct libscols_table *table, const struct run *run, size_t index)
+static void put_verdict(struct libscols_line *line, size_t column, const struct estimate *estimate,
+                        bool is_reference)
 {
-    const struct plan_cell *cell = &run->plan.cells[index];
+    if (is_reference) {
+        put(line, column, "-");
+    } else if (estimate->verdict != PAIRED_UNRESOLVED) {
+        put(line, column, "%s", paired_verdict_name(estimate->verdict));
+    } else if (isfinite(estimate->detectable)) {
+        put(line, column, "? %.1f%%", estimate->detectable * 100);
+    } else {
+        put(line, column, "?");
+    }
+}
+
+static void put_rank(struct libscols_line *line, size_t column, const struct cell_summary *summary)
+{
+    if (summary->rank_first == 0) {
+        put(line, column, "-");
+    } else if (summary->rank_first == summary->rank_last) {
+        put(line, column, "%zu", summary->rank_first);
+    } else {
+        put(line, column, "%zu-%zu", summary->rank_first, summary->rank_last);
+    }
+}
+
+static uint64_t failures(const struct cell_summary *summary)
+{
+    uint64_t failed = 0;
+
+    for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
+        failed += status == TRANSFER_OK ? 0 : summary->outcomes[status];
+    }
+    return failed;
+}
+
+static int add_verdicts(struct libscols_table *table, const struct run *run, size_t index)
+{
     const struct cell_summary *summary = &run->summaries[index];
+    const struct estimate *wall = &summary->metrics[METRIC_WALL_S];
+    const struct estimate *cpu = &summary->metrics[METRIC_CPU_US_PER_TRANSFER];
     struct libscols_line *line = scols_table_new_line(table, NULL);
-    uint64_t ok = summary->outcomes[TRANSFER_OK];
-    uint64_t total = 0;
 
     if (line == NULL) {
         return -ENOMEM;
     }
-    for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
-        total += summary->outcomes[status];
-    }
-    put(line, COLUMN_BACKEND, "%s", cell->backend->label);
-    put_number(line, COLUMN_WALL, summary->metrics[METRIC_WALL_S].median * 1e3, 1);
-    put_ratio(line, summary->metrics[METRIC_WALL_S].ratio, cell->reference == index);
-    put_number(line, COLUMN_CPU, summary->metrics[METRIC_CPU_US_PER_TRANSFER].median, 1);
-    put_number(line, COLUMN_RATE, summary->metrics[METRIC_TRANSFERS_PER_S].median, 0);
-    put_number(line, COLUMN_P50, summary->metrics[METRIC_LATENCY_P50_MS].median, 2);
-    put_number(line, COLUMN_P99, summary->metrics[METRIC_LATENCY_P99_MS].median, 2);
-    put_number(line, COLUMN_EFFICIENCY, summary->efficiency, 2);
-    put(line, COLUMN_OK, "%llu", (unsigned long long)ok);
-    put(line, COLUMN_FAILED, "%llu", (unsigned long long)(total - ok));
-    put(line, COLUMN_VALID, "%zu/%zu", summary->rounds, summary->rounds + summary->invalid);
-    if (summary->invalid > 0 || total != ok) {
+    put(line, 0, "%s", run->plan.cells[index].label);
+    put_rank(line, 1, summary);
+    put_number(line, 2, wall->median * 1e3, 1);
+    put_ratio(line, 3, wall, summary->is_reference);
+    put_verdict(line, 4, wall, summary->is_reference);
+    put_number(line, 5, cpu->median, 1);
+    put_ratio(line, 6, cpu, summary->is_reference);
+    put_verdict(line, 7, cpu, summary->is_reference);
+    if (summary->invalid > 0 || failures(summary) > 0) {
         (void)scols_line_set_color(line, "red");
     }
     return 0;
 }
 
-/* The cells of one point of the sweep: same job, every backend. */
-static int print_point(const struct run *run, size_t first)
+static int add_evidence(struct libscols_table *table, const struct run *run, size_t index)
 {
-    static const char *const names[] = {"BACKEND", "WALL ms", "RATIO", "CPU us", "PER s", "p50 ms",
-                                        "p99 ms",  "EFFIC.",  "OK",    "FAILED", "VALID"};
-    static const int flags[] = {0,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT,
-                                SCOLS_FL_RIGHT};
-    _Static_assert(sizeof names / sizeof names[0] == COLUMN_COUNT, "a name for each column");
-    struct libscols_table *table = table_new();
-    int error = table == NULL ? -ENOMEM : add_columns(table, names, flags, COLUMN_COUNT);
+    const struct cell_summary *summary = &run->summaries[index];
+    struct libscols_line *line = scols_table_new_line(table, NULL);
 
-    for (size_t i = 0; i < run->plan.backends_count && error == 0; i++) {
-        error = add_cell(table, run, first + i);
+    if (line == NULL) {
+        return -ENOMEM;
+    }
+    put(line, 0, "%s", run->plan.cells[index].label);
+    put(line, 1, "%zu/%zu", summary->rounds, summary->rounds + summary->invalid);
+    put_number(line, 2, summary->metrics[METRIC_TRANSFERS_PER_S].median, 0);
+    put_number(line, 3, summary->metrics[METRIC_LATENCY_P50_MS].median, 2);
+    put_number(line, 4, summary->metrics[METRIC_LATENCY_P99_MS].median, 2);
+    put_number(line, 5, summary->efficiency, 2);
+    put_number(line, 6, summary->syscalls_per_transfer, 2);
+    put_number(line, 7, summary->cpu_sys_us, 1);
+    put_number(line, 8, summary->switches_per_transfer, 2);
+    put_number(line, 9, summary->max_rss_kib / 1024, 1);
+    put_number(line, 10, summary->connections_opened, 0);
+    return 0;
+}
+
+typedef int add_line(struct libscols_table *table, const struct run *run, size_t index);
+
+/* The cells of one point of the sweep: same job, every backend, and the reference once more. */
+static int print_point(const struct run *run, size_t first, const struct column *columns,
+                       size_t columns_count, add_line *add)
+{
+    struct libscols_table *table = table_new();
+    int error = table == NULL ? -ENOMEM : add_columns(table, columns, columns_count);
+
+    for (size_t i = 0; i < run->plan.point_cells && error == 0; i++) {
+        error = add(table, run, first + i);
     }
     if (error == 0 && scols_print_table(table) != 0) {
         error = -EIO;
@@ -169,8 +230,11 @@ static void print_point_title(const struct run *run, const struct plan_cell *cel
     if (run->options->fresh_connections) {
         (void)printf(", a connection each");
     }
-    (void)printf("; medians of %u round%s", run->rounds_begun, run->rounds_begun == 1 ? "" : "s");
-    for (size_t i = 0; i < run->plan.backends_count; i++) {
+    (void)printf("; %u round%s", run->rounds_begun, run->rounds_begun == 1 ? "" : "s");
+    if (run->rounds_discarded > 0) {
+        (void)printf(" (%u discarded)", run->rounds_discarded);
+    }
+    for (size_t i = 0; i < run->plan.point_cells; i++) {
         if (isfinite(cell[i].bound_s)) {
             (void)printf("; no schedule beats %.1f ms", cell[i].bound_s * 1e3);
             break;
@@ -182,7 +246,7 @@ static void print_point_title(const struct run *run, const struct plan_cell *cel
 static bool server_limited(const struct run *run)
 {
     for (size_t i = 0; i < run->plan.cells_count; i++) {
-        if (run->summaries[i].server_cpu_share > SERVER_BUSY_SHARE) {
+        if (run->summaries[i].server_limited) {
             return true;
         }
     }
@@ -194,9 +258,8 @@ static void print_invalid(const struct run *run)
     for (size_t i = 0; i < run->samples.count; i++) {
         const struct sample *sample = &run->samples.samples[i];
         if (!sample->valid) {
-            (void)printf("invalid: %s, round %u: %s\n",
-                         run->plan.cells[sample->cell].backend->label, sample->round,
-                         sample->invalid_reason);
+            (void)printf("invalid: %s, round %u: %s\n", run->plan.cells[sample->cell].label,
+                         sample->round, sample->invalid_reason);
         }
     }
 }
@@ -207,7 +270,7 @@ static void print_failures(const struct run *run)
         const struct cell_summary *summary = &run->summaries[i];
         for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
             if (status != TRANSFER_OK && summary->outcomes[status] > 0) {
-                (void)printf("failed: %s: %llu %s\n", run->plan.cells[i].backend->label,
+                (void)printf("failed: %s: %llu %s\n", run->plan.cells[i].label,
                              (unsigned long long)summary->outcomes[status],
                              transfer_status_name((enum transfer_status)status));
             }
@@ -215,14 +278,32 @@ static void print_failures(const struct run *run)
     }
 }
 
+static void print_legend(const struct run *run)
+{
+    const char *reference = run->plan.backends[run->plan.reference].label;
+    bool by_wall = run->summaries[0].rank_metric == METRIC_WALL_S;
+
+    (void)printf(
+        "RATIO: to %s in the same round, with its 95%% interval. CPU us, SYSC (system\n"
+        "calls), SYS us and CSW (context switches) are per transfer. EFFIC.: bound / wall.\n"
+        "? 3%%: unresolved; a difference of 3%% is the least that would have shown.\n",
+        reference);
+    (void)printf("%s#2 is %s once more: what it differs by is noise.\nRanks are by %s.\n",
+                 reference, reference, by_wall ? "wall time" : "CPU per transfer");
+}
+
 static void print_notes(const struct run *run)
 {
-    (void)printf("RATIO: wall time / that of %s, in the same round. EFFIC.: bound of the delays / "
-                 "wall.\n",
-                 run->plan.backends[run->plan.reference].label);
+    print_legend(run);
+    (void)printf("%s; %s.\n", run->plan.placement.text, run->stop_reason);
     if (server_limited(run)) {
-        (void)printf("server-limited: the server used a whole core; compare CPU us, not wall "
-                     "time.\n");
+        (void)printf(
+            "server-limited: the server was busy all the time; compare CPU, not wall time.\n");
+    }
+    if (run->rounds_discarded > 0) {
+        (void)printf("note: rounds with more than %.0f%% of CPU time taken by the host are "
+                     "discarded\n",
+                     RUN_STEAL_LIMIT * 100);
     }
     for (size_t i = 0; i < run->plan.warnings_count; i++) {
         (void)printf("note: %s\n", run->plan.warnings[i]);
@@ -238,10 +319,16 @@ int table_print_run(const struct run *run)
 {
     int error = 0;
 
-    for (size_t i = 0; i < run->plan.cells_count && error == 0; i += run->plan.backends_count) {
+    for (size_t i = 0; i < run->plan.cells_count && error == 0; i += run->plan.point_cells) {
         print_point_title(run, &run->plan.cells[i]);
-        error = print_point(run, i);
+        error = print_point(run, i, verdict_columns,
+                            sizeof verdict_columns / sizeof verdict_columns[0], add_verdicts);
         (void)printf("\n");
+        if (error == 0) {
+            error = print_point(run, i, evidence_columns,
+                                sizeof evidence_columns / sizeof evidence_columns[0], add_evidence);
+            (void)printf("\n");
+        }
     }
     print_notes(run);
     return fflush(stdout) == 0 ? error : -EIO;
@@ -272,10 +359,10 @@ static int add_backend(struct libscols_table *table, const struct bench_backend 
 
 int table_print_backends(void)
 {
-    static const char *const names[] = {"BACKEND", "ENGINE", "WAITS IN", "WHAT IT IS"};
-    static const int flags[] = {0, 0, 0, SCOLS_FL_WRAP};
+    static const struct column columns[] = {
+        {"BACKEND", 0}, {"ENGINE", 0}, {"WAITS IN", 0}, {"WHAT IT IS", SCOLS_FL_WRAP}};
     struct libscols_table *table = table_new();
-    int error = table == NULL ? -ENOMEM : add_columns(table, names, flags, 4);
+    int error = table == NULL ? -ENOMEM : add_columns(table, columns, 4);
 
     for (size_t i = 0; i < backend_registry_count && error == 0; i++) {
         error = add_backend(table, backend_registry[i]);

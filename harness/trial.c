@@ -1,6 +1,7 @@
 #include "trial.h"
 
 #include "server_stats.h"
+#include "steal.h"
 #include "trial_memory.h"
 #include "worker.h"
 #include "worker_process.h"
@@ -52,7 +53,7 @@ static uint64_t hang_limit_ns(const struct plan_cell *cell, const struct options
            (uint64_t)(4 * expected_s * 1e9);
 }
 
-static int create_memory(struct trial *trial, int output_dir_fd)
+static int create_memory(struct trial *trial, int output_dir_fd, bool count_syscalls)
 {
     const struct plan_cell *cell = trial->cell;
     const struct options *options = trial->options;
@@ -75,6 +76,7 @@ static int create_memory(struct trial *trial, int output_dir_fd)
         .attempts_max = options->retries + 1,
         .redirects_max = REDIRECTS_MAX,
         .output_dir_fd = output_dir_fd,
+        .count_syscalls = count_syscalls,
     };
     return trial_memory_create(&trial->memory, &spec);
 }
@@ -160,6 +162,9 @@ static void take_usage(struct sample *sample, const struct trial_usage *usage)
     sample->voluntary_switches = usage->voluntary_switches;
     sample->involuntary_switches = usage->involuntary_switches;
     sample->max_rss_kib = usage->max_rss_kib;
+    sample->minor_faults = usage->minor_faults;
+    sample->major_faults = usage->major_faults;
+    sample->syscalls = usage->syscalls;
 }
 
 static void judge(struct trial *trial, struct body_agreement *agreement)
@@ -207,29 +212,37 @@ static void begin_sample(struct sample *sample, const struct plan_cell *cell)
     sample->voluntary_switches = sample->involuntary_switches = -1;
     sample->syscalls = sample->max_rss_kib = sample->connections_opened = -1;
     sample->server_max_in_flight = -1;
+    sample->minor_faults = sample->major_faults = -1;
+    sample->steal_share = NAN;
     sample->bound_s = cell->bound_s;
     (void)strftime(sample->utc, sizeof sample->utc, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
 }
 
 int trial_run(const struct plan_cell *cell, const struct options *options, const char *run_mark,
-              int output_dir_fd, struct body_agreement *agreement, struct sample *sample)
+              int output_dir_fd, const struct placement *placement, bool count_syscalls,
+              struct body_agreement *agreement, struct sample *sample)
 {
     struct trial trial = {.cell = cell, .options = options, .run_mark = run_mark, .sample = sample};
     struct worker_process worker;
+    struct steal_mark before;
+    struct steal_mark after;
 
     begin_sample(sample, cell);
-    int error = create_memory(&trial, output_dir_fd);
+    int error = create_memory(&trial, output_dir_fd, count_syscalls);
     if (error != 0) {
         sample_invalidate(sample, "no shared memory: %s", strerrordesc_np(-error));
         return 0;
     }
-    error = worker_process_start(&worker, trial.memory.fd, output_dir_fd);
+    error = worker_process_start(&worker, trial.memory.fd, output_dir_fd, placement);
     if (error != 0) {
         sample_invalidate(sample, "no worker process: %s", strerrordesc_np(-error));
         trial_memory_release(&trial.memory);
         return 0;
     }
+    steal_mark(&before);
     int stopped = attend(&trial, &worker);
+    steal_mark(&after);
+    sample->steal_share = steal_share(&before, &after);
     bool finished = trial.memory.header->finished_ns != 0;
     bool patient = stopped == 0 && sample->valid;
     int status = worker_process_stop(&worker, patient ? EXIT_GRACE_NS : NS_PER_S / 5);

@@ -74,6 +74,7 @@ static void put_header(struct trial_header *header, const struct trial_spec *spe
     header->attempts_max = spec->attempts_max;
     header->redirects_max = spec->redirects_max;
     header->output_dir_fd = spec->output_dir_fd;
+    header->count_syscalls = spec->count_syscalls;
     (void)snprintf(header->run_mark, sizeof header->run_mark, "%s", spec->run_mark);
     (void)snprintf(header->backend_name, sizeof header->backend_name, "%s", spec->backend_name);
     (void)snprintf(header->backend_path, sizeof header->backend_path, "%s",

@@ -40,6 +40,7 @@ struct trial_usage {
     int64_t major_faults;
     int64_t max_rss_kib;        /* high water mark of the whole life of the process */
     int64_t leaked_descriptors; /* open after the call, not before */
+    int64_t syscalls;           /* -1: not counted */
 };
 
 struct trial_header {
@@ -58,6 +59,8 @@ struct trial_header {
     uint32_t attempts_max;
     uint32_t redirects_max;
     int32_t output_dir_fd;
+    uint32_t count_syscalls; /* which makes them slower: not in a trial whose time counts */
+    uint32_t reserved;
     char run_mark[TRIAL_MARK_BYTES];
     char backend_name[64];
     char backend_path[TRIAL_PATH_BYTES]; /* empty: a built-in */
@@ -86,6 +89,7 @@ struct trial_spec {
     uint32_t attempts_max;
     uint32_t redirects_max;
     int32_t output_dir_fd;
+    uint32_t count_syscalls;
 };
 
 struct trial_memory {

@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include "exit_code.h"
+#include "perf_counter.h"
 #include "trial_memory.h"
 #include "usage.h"
 
@@ -145,10 +146,17 @@ static int run_timed(struct worker *worker)
     struct usage_mark from;
     struct usage_mark to;
 
+    char hint[PERF_COUNTER_HINT_BYTES];
+
     int64_t descriptors_before = usage_descriptors();
+    int counter_fd = header->count_syscalls != 0 ? perf_counter_open(hint) : -1;
+    if (counter_fd >= 0) {
+        perf_counter_start(counter_fd);
+    }
     usage_mark(&from);
     int error = worker->backend->download_many(&worker->job, slots);
     usage_mark(&to);
+    header->usage.syscalls = counter_fd >= 0 ? perf_counter_finish(counter_fd) : -1;
     header->started_ns = from.now_ns;
     header->finished_ns = to.now_ns;
     usage_between(&from, &to, &header->usage);

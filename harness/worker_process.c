@@ -2,6 +2,7 @@
 
 #include "child.h"
 #include "interrupt.h"
+#include "placement.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -12,10 +13,12 @@
 #include <unistd.h>
 
 /* After fork, before exec: only async-signal-safe calls (signal-safety(7)). */
-static void become_worker(const char *const *argv, int memory_fd, int control_fd, int output_dir_fd)
+static void become_worker(const char *const *argv, int memory_fd, int control_fd, int output_dir_fd,
+                          const struct placement *placement)
 {
     (void)setpgid(0, 0); /* a Ctrl-C at the terminal is the runner's to handle */
     interrupt_reset_in_child();
+    placement_apply_client(placement);
     /* stdout is for results: what a backend prints goes where chatter goes. */
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
     (void)fcntl(memory_fd, F_SETFD, 0);
@@ -27,7 +30,8 @@ static void become_worker(const char *const *argv, int memory_fd, int control_fd
     _exit(127);
 }
 
-int worker_process_start(struct worker_process *worker, int memory_fd, int output_dir_fd)
+int worker_process_start(struct worker_process *worker, int memory_fd, int output_dir_fd,
+                         const struct placement *placement)
 {
     int ends[2];
     char memory_text[16];
@@ -45,7 +49,7 @@ int worker_process_start(struct worker_process *worker, int memory_fd, int outpu
 
     pid_t pid = fork();
     if (pid == 0) {
-        become_worker(argv, memory_fd, ends[1], output_dir_fd);
+        become_worker(argv, memory_fd, ends[1], output_dir_fd, placement);
     }
     int error = pid < 0 ? -errno : 0;
     (void)close(ends[1]);

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct placement;
+
 struct worker_process {
     pid_t pid;
     int control_fd;
@@ -19,7 +21,8 @@ enum worker_event {
 };
 
 /** @param output_dir_fd handed down when not -1. @return 0 or -errno */
-int worker_process_start(struct worker_process *worker, int memory_fd, int output_dir_fd);
+int worker_process_start(struct worker_process *worker, int memory_fd, int output_dir_fd,
+                         const struct placement *placement);
 
 /** Wait until it says something, ends, or deadline_ns (CLOCK_MONOTONIC) passes. */
 enum worker_event worker_process_wait(struct worker_process *worker, uint64_t deadline_ns,

@@ -19,7 +19,7 @@ CSV_COLUMNS = (
     "body_mb_per_s,ok,failed,body_bytes,latency_p50_ms,latency_p90_ms,latency_p99_ms,"
     "latency_max_ms,first_byte_p50_ms,voluntary_switches,involuntary_switches,syscalls,"
     "max_rss_kib,connections_opened,server_max_in_flight,server_cpu_s,bound_s,efficiency,valid,"
-    "invalid_reason").split(",")
+    "invalid_reason,minor_faults,major_faults,steal_share").split(",")
 
 
 def strict_json(text):

@@ -18,11 +18,11 @@ class Plugins(CliCase):
                 self.assertTrue(samples[0]["valid"], samples[0]["invalid_reason"])
 
     def found_out(self, kind, says, *arguments):
-        samples = self.samples("-b", f"bad={MODULES / kind}.so,curl_threads", "-r", "2", "--delay",
+        samples = self.samples("-b", f"curl_threads,bad={MODULES / kind}.so", "-r", "2", "--delay",
                                "5ms", "-c", "4", *arguments, code=6)
         bad = [sample for sample in samples if sample["backend"] == "bad"]
         good = [sample for sample in samples if sample["backend"] != "bad"]
-        self.assertEqual((len(bad), len(good)), (2, 2))
+        self.assertEqual((len(bad), len(good)), (2, 4))
         for sample in bad:
             self.assertFalse(sample["valid"])
             self.assertIn(says, sample["invalid_reason"])
