@@ -244,6 +244,7 @@ static json_t *run_json(const struct run *run)
     json_value_set(root, "interrupted", json_boolean(run->interrupted));
     json_value_set(root, "stopped_because", json_value_text(run->stop_reason));
     json_value_set(root, "rounds", rounds_json(run));
+    json_value_set(root, "harness_us_per_transfer", json_value_number(run->harness_us));
     for (size_t i = 0; i < run->plan.warnings_count; i++) {
         (void)json_array_append_new(warnings, json_value_text(run->plan.warnings[i]));
     }

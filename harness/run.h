@@ -28,6 +28,7 @@ struct run {
     struct cell_summary *summaries; /* [plan.cells_count] */
     int64_t *syscalls;              /* [plan.cells_count], in a trial of their own; -1: unknown */
     struct run_round *rounds;       /* [rounds_begun] */
+    double harness_us;              /* per transfer, with nothing downloaded; NAN: unknown */
     uint32_t rounds_begun;
     uint32_t rounds_discarded;
     char stop_reason[64];               /* why no further round was begun */

@@ -296,6 +296,9 @@ static void print_notes(const struct run *run)
 {
     print_legend(run);
     (void)printf("%s; %s.\n", run->plan.placement.text, run->stop_reason);
+    if (isfinite(run->harness_us)) {
+        (void)printf("The harness itself: %.2f us per transfer.\n", run->harness_us);
+    }
     if (server_limited(run)) {
         (void)printf(
             "server-limited: the server was busy all the time; compare CPU, not wall time.\n");
