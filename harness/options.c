@@ -346,16 +346,49 @@ static const struct argp run_argp = {
            "unavailable, 70 internal, 73 a file cannot be written, 130 interrupted.",
 };
 
+/* Where an option goes that is taken as it is: names of files, folders and backends. */
+static const char **plain_text(struct options *options, int key)
+{
+    switch (key) {
+    case KEY_REFERENCE:
+        return &options->reference;
+    case KEY_FLAGS:
+        return &options->flags_dir;
+    case KEY_SAVE:
+        return &options->save_dir;
+    case KEY_URLS:
+        return &options->urls;
+    case KEY_CSV:
+        return &options->csv;
+    case KEY_JSON:
+        return &options->json;
+    case KEY_SUMMARY:
+        return &options->summary;
+    case KEY_MARKDOWN:
+        return &options->markdown;
+    case KEY_BMF:
+        return &options->bmf;
+    case KEY_GAB:
+        return &options->gab;
+    case KEY_HYPERFINE:
+        return &options->hyperfine;
+    default:
+        return NULL;
+    }
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
+    const char **text = plain_text(options, key);
 
+    if (text != NULL) {
+        *text = arg;
+        return 0;
+    }
     switch (key) {
     case 'b':
         return parse_texts("--backend", arg, &options->backends);
-    case KEY_REFERENCE:
-        options->reference = arg;
-        return 0;
     case KEY_SCENARIO:
         return parse_scenario(arg, options);
     case 'n':
@@ -381,12 +414,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return parse_rate(arg, options);
     case KEY_SIZE:
         return parse_sizes(arg, &options->sizes);
-    case KEY_FLAGS:
-        options->flags_dir = arg;
-        return 0;
-    case KEY_SAVE:
-        options->save_dir = arg;
-        return 0;
     case KEY_SAVE_MODE:
         return parse_choice("--save-mode", arg, "direct", "atomic", &options->save_atomic);
     case KEY_TIMEOUT:
@@ -397,32 +424,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return parse_choice("--connections", arg, "reuse", "fresh", &options->fresh_connections);
     case KEY_SERVER:
         return parse_server(arg, options);
-    case KEY_URLS:
-        options->urls = arg;
-        return 0;
     case KEY_SEED:
         return parse_number("--seed", arg, 0, UINT64_MAX, &options->seed);
-    case KEY_CSV:
-        options->csv = arg;
-        return 0;
-    case KEY_JSON:
-        options->json = arg;
-        return 0;
-    case KEY_SUMMARY:
-        options->summary = arg;
-        return 0;
-    case KEY_MARKDOWN:
-        options->markdown = arg;
-        return 0;
-    case KEY_BMF:
-        options->bmf = arg;
-        return 0;
-    case KEY_GAB:
-        options->gab = arg;
-        return 0;
-    case KEY_HYPERFINE:
-        options->hyperfine = arg;
-        return 0;
     case 'q':
         options->quiet = true;
         return 0;
