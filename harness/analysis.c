@@ -137,6 +137,11 @@ static size_t log_ratios(struct analysis *analysis, size_t a, size_t b, enum met
 
 /* ---- ratios to the reference ---- */
 
+static double level_of(const struct run *run)
+{
+    return run->options->precision > 0 ? ANALYSIS_LEVEL_STOPPED : ANALYSIS_LEVEL;
+}
+
 /* Backends of a point that are compared with its reference; the copy is no contestant. */
 static size_t comparisons(const struct run *run)
 {
@@ -159,7 +164,7 @@ static void estimate_ratio(struct analysis *analysis, size_t cell, enum metric m
     if (count == 0) {
         return;
     }
-    paired_estimate(analysis->room, count, ANALYSIS_LEVEL, family, &paired);
+    paired_estimate(analysis->room, count, level_of(run), family, &paired);
     estimate->ratio = exp(paired.log_ratio);
     estimate->p = paired.p;
     estimate->detectable = expm1(paired.log_detectable);
@@ -209,15 +214,19 @@ static void rank_point(struct analysis *analysis, struct cell_summary *summaries
     enum metric metric = summaries[first].rank_metric;
     struct paired_estimate paired;
     size_t count = 0;
+    size_t live = 0;
 
+    for (size_t i = 0; i < backends; i++) {
+        live += summaries[first + i].rounds > 0;
+    }
     for (size_t i = 0; i < backends; i++) {
         struct cell_summary *summary = &summaries[first + i];
         summary->rank_first = summary->rounds > 0 ? 1 : 0;
-        summary->rank_last = summary->rounds > 0 ? backends : 0;
+        summary->rank_last = summary->rounds > 0 ? live : 0;
         for (size_t j = 0; j < i; j++) {
             size_t rounds = log_ratios(analysis, first + i, first + j, metric);
             if (rounds > 0) {
-                paired_estimate(analysis->room, rounds, ANALYSIS_LEVEL, 1, &paired);
+                paired_estimate(analysis->room, rounds, level_of(analysis->run), 1, &paired);
                 pairs[count] = (struct pair){first + i, first + j, paired.log_ratio};
                 p[count++] = paired.p;
             }
@@ -225,7 +234,7 @@ static void rank_point(struct analysis *analysis, struct cell_summary *summaries
     }
     paired_holm(p, count);
     for (size_t i = 0; i < count; i++) {
-        if (p[i] <= ANALYSIS_LEVEL) {
+        if (p[i] <= level_of(analysis->run)) {
             bool a_is_better = pairs[i].log_ratio < 0;
             summaries[a_is_better ? pairs[i].b : pairs[i].a].rank_first++;
             summaries[a_is_better ? pairs[i].a : pairs[i].b].rank_last--;

@@ -2,6 +2,7 @@
 
 #include "exit_code.h"
 #include "log.h"
+#include "paired.h"
 #include "placement.h"
 #include "scenario.h"
 #include "version.h"
@@ -20,6 +21,8 @@
 #include <string.h>
 
 #define ROUNDS_FOR_PRECISION 200
+
+_Static_assert(OPTION_ROUNDS_MAX <= PAIRED_ROUNDS_MAX, "every round enters the estimates");
 
 enum option_key {
     KEY_REFERENCE = 256,

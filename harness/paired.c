@@ -246,13 +246,13 @@ void paired_estimate(const double *differences, size_t n, double level, size_t f
     assert(n <= PAIRED_ROUNDS_MAX);
     assert(family >= 1);
     *estimate = (struct paired_estimate){
-        .n = n, .log_ratio = NAN, .log_low = -INFINITY, .log_high = INFINITY};
-    estimate->p = paired_p_value(differences, n);
+        .n = n, .log_ratio = NAN, .log_low = -INFINITY, .log_high = INFINITY, .p = 1};
     estimate->log_detectable = detectable(differences, n, level, family);
     double *walsh = calloc(count, sizeof walsh[0]);
     if (walsh == NULL) {
-        return; /* reads as unresolved */
+        return; /* reads as unresolved, by the interval and by p */
     }
+    estimate->p = paired_p_value(differences, n);
     size_t used = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = i; j < n; j++) {

@@ -286,6 +286,148 @@ static void test_verdict__follows_the_interval(void **state)
     assert_int_equal(paired_verdict(-0.01, 0.05, 0.03, false), PAIRED_UNRESOLVED);
 }
 
+/* The tail of n = 150 counted in whole numbers (2^150 sign patterns): the level that is really
+ * kept at the critical value of the approximation, P(W <= 4617) = 0.0248612504. */
+static void test_signed_rank__approximates_the_exact_tail_of_many_rounds(void **state)
+{
+    (void)state;
+    assert_near(paired_signed_rank_cdf(150, 4617), 0.0248612504, 0.0002);
+    assert_near(paired_signed_rank_cdf(150, 150.0 * 151 / 4 - 0.5), 0.5, 1e-12);
+}
+
+/* Distinct magnitudes 1..n; the negative ones are the first `negative` of every ten. */
+static void fill(double *d, size_t n, size_t negative)
+{
+    for (size_t i = 0; i < n; i++) {
+        d[i] = (i % 10 < negative ? -1.0 : 1.0) * (double)(i + 1);
+    }
+}
+
+/* Above the exact limit p is that of the distribution itself; the sign of the data is no matter. */
+static void test_p_value__of_many_rounds_is_twice_the_tail(void **state)
+{
+    double d[150];
+    double w = 0;
+    (void)state;
+    fill(d, 150, 4);
+    for (size_t i = 0; i < 150; i++) {
+        w += d[i] < 0 ? fabs(d[i]) : 0; /* its rank */
+    }
+    double wanted = 2 * paired_signed_rank_cdf(150, w);
+    assert_true(wanted > 0.0001 && wanted < 0.05);
+    assert_near(paired_p_value(d, 150), wanted, 1e-12);
+    for (size_t i = 0; i < 150; i++) {
+        d[i] = -d[i];
+    }
+    assert_near(paired_p_value(d, 150), wanted, 1e-12);
+}
+
+static void test_p_value__of_nothing_but_zeros_is_one(void **state)
+{
+    static const double zeros[8] = {0};
+    (void)state;
+    assert_near(paired_p_value(zeros, 8), 1, 0);
+}
+
+/* c = 4617 at n = 150 and 5%: the normal quantile, rounded down; one less than the exact 4618. */
+static void test_interval__of_many_rounds_takes_the_approximate_critical_value(void **state)
+{
+    static double walsh[150 * 151 / 2];
+    double d[150];
+    size_t count = 0;
+    struct paired_estimate estimate;
+    (void)state;
+    fill(d, 150, 4);
+    for (size_t i = 0; i < 150; i++) {
+        for (size_t j = i; j < 150; j++) {
+            walsh[count++] = (d[i] + d[j]) / 2;
+        }
+    }
+    qsort(walsh, count, sizeof walsh[0], compare);
+    paired_estimate(d, 150, 0.05, 1, &estimate);
+    assert_near(estimate.log_low, walsh[4617], 0);
+    assert_near(estimate.log_high, walsh[count - 1 - 4617], 0);
+}
+
+/* A factor on the ratios moves everything by its logarithm; another unit of d scales it. */
+static void test_estimate__moves_and_scales_with_the_data(void **state)
+{
+    struct random_source random = {.state = 21};
+    struct paired_estimate one;
+    struct paired_estimate moved;
+    struct paired_estimate scaled;
+    double d[20];
+    double other[20];
+    (void)state;
+    for (size_t i = 0; i < 20; i++) {
+        d[i] = (double)random_below(&random, 1000) / 1000;
+        other[i] = d[i] + 0.25;
+    }
+    paired_estimate(d, 20, 0.05, 2, &one);
+    paired_estimate(other, 20, 0.05, 2, &moved);
+    assert_near(moved.log_ratio, one.log_ratio + 0.25, 1e-12);
+    assert_near(moved.log_low, one.log_low + 0.25, 1e-12);
+    assert_near(moved.log_high, one.log_high + 0.25, 1e-12);
+    assert_near(moved.log_detectable, one.log_detectable, 1e-12);
+    for (size_t i = 0; i < 20; i++) {
+        other[i] = 4 * d[i];
+    }
+    paired_estimate(other, 20, 0.05, 2, &scaled);
+    assert_near(scaled.log_ratio, 4 * one.log_ratio, 1e-12);
+    assert_near(scaled.log_low, 4 * one.log_low, 1e-12);
+    assert_near(scaled.log_high, 4 * one.log_high, 1e-12);
+    assert_near(scaled.log_detectable, 4 * one.log_detectable, 1e-12);
+    assert_near(scaled.p, one.p, 0);
+}
+
+/* Seven of eight equal: MAD 0. Deviation of 0 x7 and 0.8: sqrt(0.56 / 7) = 0.282843. */
+static void test_detectable__falls_back_to_the_standard_deviation(void **state)
+{
+    static const double d[8] = {0.8};
+    struct paired_estimate estimate;
+    (void)state;
+    paired_estimate(d, 8, 0.05, 1, &estimate);
+    /* (1.959964 + 0.841621) * 0.282843 / sqrt(0.9549297 * 8) */
+    assert_near(estimate.log_detectable, 0.286695, 1e-5);
+    paired_estimate(d, 1, 0.05, 1, &estimate);
+    assert_true(isnan(estimate.log_detectable));
+}
+
+/* 65 equal p-values: each becomes 65 times as large. */
+static void test_holm__has_room_for_many(void **state)
+{
+    double p[65];
+    (void)state;
+    for (size_t i = 0; i < 65; i++) {
+        p[i] = 0.001;
+    }
+    paired_holm(p, 65);
+    for (size_t i = 0; i < 65; i++) {
+        assert_near(p[i], 0.065, 1e-12);
+    }
+}
+
+static void test_verdict__at_the_edges(void **state)
+{
+    (void)state;
+    /* the margin itself is still the same */
+    assert_int_equal(paired_verdict(0.01, 0.03, 0.03, false), PAIRED_SAME);
+    assert_int_equal(paired_verdict(-0.03, -0.01, 0.03, false), PAIRED_SAME);
+    /* a bound at 1 is not beyond it */
+    assert_int_equal(paired_verdict(0, 0.1, 0.03, false), PAIRED_UNRESOLVED);
+    assert_int_equal(paired_verdict(-0.1, 0, 0.03, false), PAIRED_UNRESOLVED);
+    assert_int_equal(paired_verdict(-INFINITY, INFINITY, 0.03, false), PAIRED_UNRESOLVED);
+}
+
+static void test_verdict__has_a_word_for_each(void **state)
+{
+    (void)state;
+    assert_string_equal(paired_verdict_name(PAIRED_FASTER), "faster");
+    assert_string_equal(paired_verdict_name(PAIRED_SLOWER), "slower");
+    assert_string_equal(paired_verdict_name(PAIRED_SAME), "same");
+    assert_string_equal(paired_verdict_name(PAIRED_UNRESOLVED), "unresolved");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +444,15 @@ int main(void)
         cmocka_unit_test(test_holm__steps_down_and_never_falls),
         cmocka_unit_test(test_normal__quantiles_are_the_tabulated_ones),
         cmocka_unit_test(test_verdict__follows_the_interval),
+        cmocka_unit_test(test_signed_rank__approximates_the_exact_tail_of_many_rounds),
+        cmocka_unit_test(test_p_value__of_many_rounds_is_twice_the_tail),
+        cmocka_unit_test(test_p_value__of_nothing_but_zeros_is_one),
+        cmocka_unit_test(test_interval__of_many_rounds_takes_the_approximate_critical_value),
+        cmocka_unit_test(test_estimate__moves_and_scales_with_the_data),
+        cmocka_unit_test(test_detectable__falls_back_to_the_standard_deviation),
+        cmocka_unit_test(test_holm__has_room_for_many),
+        cmocka_unit_test(test_verdict__at_the_edges),
+        cmocka_unit_test(test_verdict__has_a_word_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

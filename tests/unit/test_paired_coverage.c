@@ -18,7 +18,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define REPLICATIONS 6000
+#define REPLICATIONS 8000 /* the standard error of a share of 95% is 0.24% */
 #define EFFECT 0.05
 
 static double uniform(struct random_source *random)
@@ -58,9 +58,9 @@ static double round_difference(struct machine *machine, double effect)
     return slow_first ? first - second : second - first;
 }
 
-static double share_covered(size_t n, double effect)
+static double share_covered(size_t n, double effect, uint64_t seed)
 {
-    struct machine machine = {.random = {.state = 1000 + n}};
+    struct machine machine = {.random = {.state = seed + n}};
     struct paired_estimate estimate;
     double d[30];
     size_t covered = 0;
@@ -78,7 +78,7 @@ static double share_covered(size_t n, double effect)
 
 static void assert_coverage(size_t n)
 {
-    double share = share_covered(n, EFFECT);
+    double share = share_covered(n, EFFECT, 1000);
 
     (void)printf("n = %zu: %.2f%% of intervals hold the effect\n", n, share * 100);
     assert_true(share >= 0.93);
@@ -103,11 +103,15 @@ static void test_coverage__of_thirty_rounds_is_as_promised(void **state)
     assert_coverage(30);
 }
 
+/* Seeded apart: the estimate moves with the effect, so the same draws would only be the coverage
+ * again. */
 static void test_two_equal_programs_are_rarely_called_different(void **state)
 {
     (void)state;
     for (size_t n = 10; n <= 30; n += 10) {
-        assert_true(1 - share_covered(n, 0) <= 0.065);
+        double share = 1 - share_covered(n, 0, 500000);
+        (void)printf("n = %zu: %.2f%% of equal programs called different\n", n, share * 100);
+        assert_true(share <= 0.065);
     }
 }
 
