@@ -412,6 +412,9 @@ int compare_document_parse(struct compare_document *document, const char *name, 
     if (result == 0) {
         result = read_samples(document, reason);
     }
+    if (result == -ENOMEM) {
+        (void)refuse(reason, "out of memory");
+    }
     if (result != 0) {
         compare_document_release(document);
     }

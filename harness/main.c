@@ -1,4 +1,5 @@
 /* bench: the same transfers, the same bytes checked, only the waiting differs. */
+#include "compare_command.h"
 #include "exit_code.h"
 #include "interrupt.h"
 #include "list_command.h"
@@ -13,9 +14,10 @@
 
 static const char help[] =
     "Usage: bench [run] [OPTIONS]   compare backends (no arguments: 20 flags)\n"
+    "       bench compare BASE NEW  is the new run worse than the old one\n"
     "       bench list              backends here, what each waits in\n"
     "\n"
-    "'bench run --help' lists the options.\n";
+    "'bench run --help' and 'bench compare --help' list the options.\n";
 
 static int say(const char *text)
 {
@@ -35,13 +37,16 @@ static int dispatch(int argc, char **argv)
     if (strcmp(command, "list") == 0) {
         return list_command(argc - 1, argv + 1);
     }
+    if (strcmp(command, "compare") == 0) {
+        return compare_command(argc - 1, argv + 1);
+    }
     if (strcmp(command, "run") == 0) {
         return run_command(argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv);
     }
     if (command[0] == '-') {
         return run_command(argc, argv);
     }
-    log_error("'%s': unknown command; there are run and list (see 'bench --help')", command);
+    log_error("'%s': unknown command; there are run, compare and list (see 'bench --help')", command);
     return EXIT_USAGE_ERROR;
 }
 
