@@ -167,8 +167,8 @@ static void estimate_ratio(struct analysis *analysis, size_t cell, enum metric m
     paired_estimate(analysis->room, count, level_of(run), family, &paired);
     estimate->ratio = exp(paired.log_ratio);
     estimate->p = paired.p;
-    estimate->detectable = expm1(paired.log_detectable);
     if (isfinite(paired.log_low) && isfinite(paired.log_high)) {
+        estimate->detectable = expm1(paired.log_detectable); /* else nothing can be shown */
         estimate->low = exp(paired.log_low);
         estimate->high = exp(paired.log_high);
         estimate->verdict = paired_verdict(paired.log_low, paired.log_high, log1p(ANALYSIS_MARGIN),

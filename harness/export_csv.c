@@ -1,11 +1,15 @@
 #include "export_csv.h"
 
 #include "csv_text.h"
+#include "exports.h"
+#include "output_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char csv_header[] =
@@ -16,6 +20,37 @@ const char csv_header[] =
     "max_rss_kib,connections_opened,server_max_in_flight,server_cpu_s,bound_s,efficiency,valid,"
     "invalid_reason,minor_faults,major_faults,steal_share";
 
+/* A pipe or a terminal has no place beside it. @return NULL also without memory */
+static char *environment_path(const struct csv_file *csv)
+{
+    struct stat info;
+    char *path = NULL;
+
+    if (fstat(fileno(csv->file), &info) != 0 || !S_ISREG(info.st_mode) ||
+        asprintf(&path, "%s" CSV_ENVIRONMENT_SUFFIX, csv->path) < 0) {
+        return NULL;
+    }
+    return path;
+}
+
+static int write_environment(const struct csv_file *csv, const struct run *run)
+{
+    char *path = environment_path(csv);
+    int error = path == NULL ? 0 : output_file_write(path, export_environment, run);
+
+    free(path);
+    return error;
+}
+
+static int check_environment(const struct csv_file *csv)
+{
+    char *path = environment_path(csv);
+    int error = path == NULL ? 0 : output_file_check(path);
+
+    free(path);
+    return error;
+}
+
 int csv_open(struct csv_file *csv, const char *path)
 {
     *csv = (struct csv_file){.path = path};
@@ -23,7 +58,7 @@ int csv_open(struct csv_file *csv, const char *path)
         return 0;
     }
     csv->file = fopen(path, "ae"); /* appending: nothing is lost if no trial ever ends */
-    return csv->file == NULL ? -errno : 0;
+    return csv->file == NULL ? -errno : check_environment(csv);
 }
 
 static void put_text(FILE *file, const char *text)
@@ -99,7 +134,7 @@ static void put_measures(FILE *file, const struct sample *sample)
     put_number(file, sample->steal_share);
 }
 
-static int begin(struct csv_file *csv)
+static int begin(struct csv_file *csv, const struct run *run)
 {
     /* A pipe or a terminal cannot be cut; there is nothing old in it either. */
     if (ftruncate(fileno(csv->file), 0) != 0 && errno != EINVAL) {
@@ -107,7 +142,7 @@ static int begin(struct csv_file *csv)
     }
     (void)fprintf(csv->file, "%s\n", csv_header);
     csv->begun = true;
-    return 0;
+    return write_environment(csv, run);
 }
 
 int csv_write(struct csv_file *csv, const struct run *run, const struct sample *sample)
@@ -115,7 +150,7 @@ int csv_write(struct csv_file *csv, const struct run *run, const struct sample *
     if (csv->file == NULL) {
         return 0;
     }
-    int error = csv->begun ? 0 : begin(csv);
+    int error = csv->begun ? 0 : begin(csv, run);
     if (error != 0) {
         return error;
     }

@@ -1,4 +1,5 @@
-/** --csv: one raw row per trial, flushed as each trial ends. */
+/** --csv: one raw row per trial, flushed as each trial ends; where and with what it was made, in a
+ *  file beside it. */
 #ifndef BENCH_EXPORT_CSV_H
 #define BENCH_EXPORT_CSV_H
 
@@ -25,5 +26,6 @@ int csv_close(struct csv_file *csv);
 extern const char csv_header[];
 
 #define CSV_SCHEMA 1
+#define CSV_ENVIRONMENT_SUFFIX ".environment" /* t.csv.environment: names and values, CSV */
 
 #endif

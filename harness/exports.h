@@ -7,6 +7,9 @@
 /** --json: everything. */
 int export_json(FILE *file, const void *run);
 
+/** Beside --csv: environment and options, CSV of names and values. */
+int export_environment(FILE *file, const void *run);
+
 /** --summary: CSV, one row per cell with estimates and intervals. */
 int export_summary(FILE *file, const void *run);
 

@@ -46,7 +46,8 @@ static int dispatch(int argc, char **argv)
     if (command[0] == '-') {
         return run_command(argc, argv);
     }
-    log_error("'%s': unknown command; there are run, compare and list (see 'bench --help')", command);
+    log_error("'%s': unknown command; there are run, compare and list (see 'bench --help')",
+              command);
     return EXIT_USAGE_ERROR;
 }
 

@@ -286,7 +286,8 @@ static void print_legend(const struct run *run)
     (void)printf(
         "RATIO: to %s in the same round, with its 95%% interval. CPU us, SYSC (system\n"
         "calls), SYS us and CSW (context switches) are per transfer. EFFIC.: bound / wall.\n"
-        "? 3%%: unresolved; a difference of 3%% is the least that would have shown.\n",
+        "? 3%%: unresolved; a difference of 3%% is the least that would have shown. ?: too few "
+        "rounds.\n",
         reference);
     (void)printf("%s#2 is %s once more: what it differs by is noise.\nRanks are by %s.\n",
                  reference, reference, by_wall ? "wall time" : "CPU per transfer");

@@ -39,6 +39,25 @@ class Run(CliCase):
                              ["curl_libuv", "curl_threads", "curl_threads#2"])
             self.assertEqual(sorted(row["position"] for row in in_round), ["1", "2", "3"])
 
+    def test_the_environment_stands_beside_the_csv(self):
+        self.bench("run", "-b", "null", "-r", "1", "--seed", "7", "--csv", "t.csv",
+                   "--json", "t.json")
+        with open(self.folder / "t.csv.environment", newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, strict=True))
+        self.assertEqual(rows[0], ["name", "value"])
+        values = dict(rows[1:])
+        self.assertEqual(len(values), len(rows) - 1)
+        document = strict_json((self.folder / "t.json").read_text())
+        for name in ("kernel", "cpu_model", "build_type", "revision", "corpus", "mitigations",
+                     "container", "placement", "libcurl", "libc"):
+            self.assertEqual(values[name], document["environment"][name])
+        self.assertEqual(values["seed"], "7")
+        self.assertEqual(values["run_id"], self.rows("t.csv")[0]["run_id"])
+
+    def test_a_csv_to_a_device_has_nothing_beside_it(self):
+        self.bench("run", "-b", "null", "-r", "1", "--csv", "/dev/null")
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_an_old_csv_is_replaced(self):
         (self.folder / "t.csv").write_text("old\n" * 1000)
         self.bench("run", "-b", "null", "-r", "1", "--csv", "t.csv")
