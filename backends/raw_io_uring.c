@@ -1,10 +1,11 @@
 /*
  * Model:    completions: the kernel is handed whole operations and tells when they are over
- * Threads:  one, with one ring
+ * Threads:  one, or one for each of `loops`, each with a ring; they share a counter and no more
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
  * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
  * Syscalls per transfer: about 0.1 at 64 in flight: one call carries the news of many transfers
- * Read next: curl_libuv.c, for readiness instead of completion
+ * Read next: raw_epoll.c, readiness instead of completion; raw_coroutine.c, code that reads like
+ *            raw_sequential.c
  *
  * The three rules of handing memory to the kernel, and how they are kept here:
  * 1. What is received goes into a ring of buffers that all connections share. One receive per
@@ -24,6 +25,7 @@
 #include "clock.h"
 #include "deadlines.h"
 #include "exchange.h"
+#include "raw_run.h"
 #include "raw_socket.h"
 #include "save.h"
 
@@ -124,21 +126,15 @@ struct place {
 };
 
 struct loop {
+    struct raw_run *run;
     struct io_uring ring;
-    const struct download_job *job;
-    struct transfer_result *results;
-    struct endpoint_table endpoints;
     struct place *places;
     struct file_save *files;
     uint32_t place_count;
     uint32_t active; /* places that are not idle */
-    size_t next;     /* request to start */
-    uint32_t connections;
     uint64_t now_ns;
-    uint64_t turn;        /* submissions so far */
     uint8_t skip_success; /* IOSQE_CQE_SKIP_SUCCESS where the kernel has it */
     bool cancelled;
-    int error; /* the run cannot go on; -errno */
     struct deadlines deadlines;
 
     enum receive_mode receive_mode;
@@ -181,7 +177,7 @@ static void loop_submit(struct loop *loop)
     int result = io_uring_submit(&loop->ring);
 
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-        loop->error = result;
+        raw_run_fail(loop->run, result);
     }
 }
 
@@ -196,7 +192,7 @@ static struct io_uring_sqe *sqe_get(struct loop *loop)
         sqe = io_uring_get_sqe(&loop->ring);
     }
     if (sqe == NULL) {
-        loop->error = loop->error != 0 ? loop->error : -EBUSY;
+        raw_run_fail(loop->run, -EBUSY);
         sqe = &loop->lost;
     }
     return sqe;
@@ -348,7 +344,7 @@ static void connection_close(struct loop *loop, struct place *place)
 
 static bool saves_atomically(const struct loop *loop)
 {
-    return (loop->job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
+    return (loop->run->job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
 }
 
 static enum transfer_step file_finish(struct loop *loop, struct place *place)
@@ -366,7 +362,7 @@ static enum transfer_step file_open(struct loop *loop, struct place *place)
         flags = SAVE_OPEN_TEMPORARY;
     }
     struct io_uring_sqe *sqe = sqe_get(loop);
-    io_uring_prep_openat(sqe, loop->job->output_dir_fd, path, flags, SAVE_FILE_MODE);
+    io_uring_prep_openat(sqe, loop->run->job->output_dir_fd, path, flags, SAVE_FILE_MODE);
     io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_OPEN));
     return TRANSFER_MORE;
 }
@@ -375,7 +371,7 @@ static enum transfer_step file_unlink(struct loop *loop, struct place *place)
 {
     struct io_uring_sqe *sqe = sqe_get(loop);
 
-    io_uring_prep_unlinkat(sqe, loop->job->output_dir_fd, place->file->temporary, 0);
+    io_uring_prep_unlinkat(sqe, loop->run->job->output_dir_fd, place->file->temporary, 0);
     io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_UNLINK));
     return TRANSFER_MORE;
 }
@@ -392,7 +388,7 @@ static enum transfer_step file_close(struct loop *loop, struct place *place)
 
 static enum transfer_step file_rename(struct loop *loop, struct place *place)
 {
-    int dir_fd = loop->job->output_dir_fd;
+    int dir_fd = loop->run->job->output_dir_fd;
     struct io_uring_sqe *sqe = sqe_get(loop);
 
     io_uring_prep_renameat(sqe, dir_fd, place->file->temporary, dir_fd,
@@ -546,12 +542,14 @@ static bool connection_is_kept(const struct place *place)
 /* Closes first and starts then, so that no transfer's time holds the end of another. */
 static enum transfer_step place_next(struct loop *loop, struct place *place)
 {
-    if (place->fd >= 0 && (!connection_is_kept(place) || loop->next >= loop->job->count)) {
+    size_t index = 0;
+
+    if (place->fd >= 0 && !connection_is_kept(place)) {
         connection_close(loop, place);
         return TRANSFER_MORE;
     }
-    while (loop->next < loop->job->count) {
-        if (exchange_start(&place->exchange, loop->next++, loop->now_ns) == TRANSFER_MORE) {
+    while (raw_run_take(loop->run, &index, loop->now_ns)) {
+        if (exchange_start(&place->exchange, index, loop->now_ns) == TRANSFER_MORE) {
             return TRANSFER_AGAIN;
         }
     }
@@ -577,7 +575,7 @@ static enum transfer_step place_ask(struct loop *loop, struct place *place)
     return TRANSFER_MORE;
 }
 
-static void place_watch(struct loop *loop, struct place *place)
+static void place_set_deadline(struct loop *loop, struct place *place)
 {
     uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
 
@@ -593,7 +591,7 @@ static void place_advance(struct loop *loop, struct place *place, enum transfer_
     while (step != TRANSFER_MORE) {
         place->asking = step == TRANSFER_AGAIN;
         if (place->asking) {
-            place_watch(loop, place);
+            place_set_deadline(loop, place);
         } else {
             deadlines_remove(&place->deadline);
         }
@@ -638,7 +636,7 @@ static void connected(struct loop *loop, struct place *place, int result)
         place_fail(loop, place, -result);
         return;
     }
-    place->number = ++loop->connections;
+    place->number = raw_run_connection(loop->run);
     request_send(loop, place);
 }
 
@@ -814,13 +812,11 @@ static void loop_expire(struct loop *loop)
     }
 }
 
-/* Files being written are finished: half a file helps nobody. */
+/* Files being written are finished: half a file helps nobody. What was not started is answered by
+ * the place that comes to take it. */
 static void loop_cancel(struct loop *loop)
 {
     loop->cancelled = true;
-    while (loop->next < loop->job->count) {
-        transfer_cancel_unstarted(loop->job, loop->results, loop->next++, loop->now_ns);
-    }
     for (uint32_t i = 0; i < loop->place_count; i++) {
         if (loop->places[i].asking) {
             place_fail(loop, &loop->places[i], ECANCELED);
@@ -833,8 +829,7 @@ static void loop_cancel(struct loop *loop)
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->deadlines);
-    const struct download_hooks *hooks = loop->job->hooks;
-    uint64_t patience_ns = hooks != NULL && hooks->cancelled != NULL ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (first != NULL && first->deadline_ns < loop->now_ns + patience_ns) {
         patience_ns = first->deadline_ns > loop->now_ns ? first->deadline_ns - loop->now_ns : 0;
@@ -855,7 +850,7 @@ static void loop_wait(struct loop *loop)
     int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
-        loop->error = result;
+        raw_run_fail(loop->run, result);
     }
 }
 
@@ -888,12 +883,12 @@ static void loop_run(struct loop *loop)
         loop->now_ns = clock_now_ns();
         place_advance(loop, &loop->places[i], TRANSFER_DONE);
     }
-    while (loop->active > 0 && loop->error == 0) {
+    while (loop->active > 0 && raw_run_goes_on(loop->run)) {
         loop_wait(loop);
         loop_reap(loop);
         loop->now_ns = clock_now_ns();
         loop_expire(loop);
-        if (!loop->cancelled && transfer_cancelled(loop->job)) {
+        if (!loop->cancelled && transfer_cancelled(loop->run->job)) {
             loop_cancel(loop);
         }
     }
@@ -1003,17 +998,17 @@ static int buffers_init(struct loop *loop)
 
 static int places_init(struct loop *loop)
 {
-    const struct download_job *job = loop->job;
+    struct raw_run *run = loop->run;
 
     loop->places = calloc(loop->place_count, sizeof *loop->places);
     if (loop->places == NULL) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < loop->place_count; i++) {
-        exchange_init(&loop->places[i].exchange, job, loop->results, &loop->endpoints);
+        exchange_init(&loop->places[i].exchange, run->job, run->results, &run->endpoints);
         loop->places[i].fd = -1;
     }
-    if (job->output_dir_fd < 0) {
+    if (run->job->output_dir_fd < 0) {
         return 0;
     }
     loop->files = malloc(loop->place_count * sizeof *loop->files);
@@ -1027,17 +1022,11 @@ static int places_init(struct loop *loop)
     return 0;
 }
 
-static int loop_init(struct loop *loop, const struct download_job *job,
-                     struct transfer_result *results)
+static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_count)
 {
-    *loop = (struct loop){.job = job, .results = results, .ring.ring_fd = -1};
-    loop->place_count = job->count < job->concurrency ? (uint32_t)job->count : job->concurrency;
+    *loop = (struct loop){.run = run, .place_count = place_count, .ring.ring_fd = -1};
     deadlines_init(&loop->deadlines);
-    int result = endpoint_table_init(&loop->endpoints, job);
-    if (result < 0) {
-        return result;
-    }
-    result = places_init(loop);
+    int result = places_init(loop);
     if (result < 0) {
         return result;
     }
@@ -1066,7 +1055,7 @@ static void place_abandon(const struct loop *loop, struct place *place)
         (void)close(place->file->fd);
     }
     if (place->file != NULL && place->file->temporary_exists) {
-        (void)unlinkat(loop->job->output_dir_fd, place->file->temporary, 0);
+        (void)unlinkat(loop->run->job->output_dir_fd, place->file->temporary, 0);
     }
 }
 
@@ -1085,20 +1074,35 @@ static void loop_release(struct loop *loop)
     free(loop->files);
     free(loop->buffer_ring);
     free(loop->buffers);
-    endpoint_table_release(&loop->endpoints);
+}
+
+/* On a thread of its own when there are several. */
+static void loop_main(struct raw_run *run, uint32_t number)
+{
+    struct loop loop;
+
+    int result = loop_init(&loop, run, raw_run_share(run, number, raw_run_loops(run)));
+    if (result < 0) {
+        raw_run_fail(run, result);
+    } else {
+        loop_run(&loop);
+    }
+    loop_release(&loop);
 }
 
 static int raw_io_uring_download_many(const struct download_job *job,
                                       struct transfer_result *results)
 {
-    struct loop loop;
+    struct raw_run run;
 
-    int result = loop_init(&loop, job, results);
-    if (result == 0) {
-        loop_run(&loop);
-        result = loop.error;
+    if (job->count == 0) {
+        return 0;
     }
-    loop_release(&loop);
+    int result = raw_run_init(&run, job, results);
+    if (result == 0) {
+        result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+    }
+    raw_run_release(&run);
     return result;
 }
 
@@ -1197,7 +1201,7 @@ const struct bench_backend backend_raw_io_uring = {
     .abi_major = BENCH_ABI_MAJOR,
     .abi_minor = BENCH_ABI_MINOR,
     .struct_size = sizeof(struct bench_backend),
-    .caps = BENCH_CAP_CONCURRENT,
+    .caps = BENCH_CAP_CONCURRENT | BENCH_CAP_LOOPS,
     .name = "raw_io_uring",
     .engine = "raw",
     .model = "io_uring",

@@ -200,6 +200,30 @@ static void test_as_many_are_in_flight_as_asked_for_and_never_more(void **state)
     assert_ceiling(1, 4);
 }
 
+/* Without BENCH_CAP_LOOPS the number is the harness's to refuse; it may do no harm here. */
+static void test_several_loops_share_the_places_and_the_work(void **state)
+{
+    static const uint32_t loops[] = {2, 3, 8, 64};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
+        MOCK(mock, "--delay", "100ms");
+        struct batch *batch = batch_of_flags(&mock, 24, 8, "");
+        struct server_stats stats;
+        batch->job.loops = loops[i];
+        batch_run(batch);
+        assert_all(batch, TRANSFER_OK);
+        mock_stats(&mock, &stats);
+        assert_int_equal(stats.requests, 24);
+        assert_int_equal(stats.duplicates, 0);
+        assert_int_equal(stats.accepted, distinct_connections(batch));
+        assert_int_equal(stats.max_in_flight, concurrent() ? 8 : 1);
+        server_stats_release(&stats);
+        free(batch);
+        mock_stop(&mock);
+    }
+}
+
 static void test_connections_are_kept_alive(void **state)
 {
     MOCK(mock, "--delay", "0");
@@ -801,7 +825,8 @@ static void test_nothing_stays_open_after_a_run(void **state)
 
     batch_run(batch);
     size_t before = open_descriptors();
-    for (int i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 3; i++) {
+        batch->job.loops = 1 + i;
         batch_run(batch);
     }
     assert_int_equal(open_descriptors(), before);
@@ -822,6 +847,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_flag_arrives_whole_and_is_verified),
         cmocka_unit_test(test_as_many_are_in_flight_as_asked_for_and_never_more),
+        cmocka_unit_test(test_several_loops_share_the_places_and_the_work),
         cmocka_unit_test(test_connections_are_kept_alive),
         cmocka_unit_test(test_fresh_connections_carry_one_transfer_each),
         cmocka_unit_test(test_a_connection_that_the_server_ends_is_replaced),
