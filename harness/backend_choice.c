@@ -130,11 +130,33 @@ static int add_item(struct plan *plan, char *item)
     return strchr(item, '/') != NULL ? add_file(plan, NULL, item) : add_matching(plan, item);
 }
 
+static bool has_loops(const struct options *options)
+{
+    for (size_t i = 0; i < options->loops.count; i++) {
+        if (options->loops.values[i] > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_default(const struct options *options, const struct bench_backend *backend)
+{
+    const char *const *names = options->default_backends;
+    bool named = names == NULL;
+
+    for (size_t i = 0; !named && names[i] != NULL; i++) {
+        named = strcmp(names[i], backend->name) == 0;
+    }
+    return named && (backend->caps & BENCH_CAP_NO_TRANSFERS) == 0 &&
+           (!has_loops(options) || (backend->caps & BENCH_CAP_LOOPS) != 0);
+}
+
 static int add_defaults(struct plan *plan)
 {
     for (size_t i = 0; i < backend_registry_count; i++) {
         const struct bench_backend *backend = backend_registry[i];
-        if ((backend->caps & BENCH_CAP_NO_TRANSFERS) == 0) {
+        if (is_default(plan->options, backend)) {
             (void)add(plan, backend->name, backend, NULL);
         }
     }

@@ -60,8 +60,8 @@ static const struct argp_option run_options[] = {
     {"reference", KEY_REFERENCE, "NAME", 0,
      "What the others are compared with (default: the first)", 1},
     {"scenario", KEY_SCENARIO, "NAME", 0,
-     "Defaults: flags20 (20 flags, 20 ms delay), throughput (20,000 transfers, no delay), slow "
-     "(0.5 to 5 s delay)",
+     "Defaults: flags20 (20 flags, 20 ms delay), throughput (20,000 transfers, no delay), scale "
+     "(1,000 in flight, 100 ms), faults (9% fail), save (files written), slow (0.5 to 5 s delay)",
      1},
     {0, 0, 0, 0, "The job; a LIST makes a sweep, every combination is a cell", 2},
     {"transfers", 'n', "N", 0, "Transfers in a trial, cycling over the URLs", 2},
@@ -485,7 +485,8 @@ static error_t check_combination(const struct options *options)
     if (check_files(options) != 0) {
         return EINVAL;
     }
-    if (options->save_atomic && options->save_dir == NULL) {
+    if (options->save_atomic && options->save_dir == NULL &&
+        scenario_find(options->scenario)->save_dir == NULL) {
         return refuse("--save-mode needs --save DIR");
     }
     return 0;
@@ -506,6 +507,10 @@ static void fill_in(struct options *options)
     bool own_server = options->server == NULL && options->urls == NULL;
 
     options->all_flags = scenario->all_flags;
+    options->default_backends = scenario->backends;
+    if (options->save_dir == NULL) {
+        options->save_dir = scenario->save_dir;
+    }
     if (options->transfers == 0 && options->urls == NULL) {
         options->transfers = scenario->transfers;
     }
@@ -517,6 +522,11 @@ static void fill_in(struct options *options)
     }
     if (own_server && options->delays.count == 0) {
         options->delays.texts[options->delays.count++] = scenario->delay;
+    }
+    if (own_server && options->faults.count == 0) {
+        for (size_t i = 0; scenario->faults != NULL && scenario->faults[i] != NULL; i++) {
+            options->faults.texts[options->faults.count++] = scenario->faults[i];
+        }
     }
     if (options->sizes.count == 0) {
         options->sizes.texts[0] = "";

@@ -35,9 +35,10 @@ struct option_sizes {
 struct options {
     const char *scenario;
     bool all_flags; /* of the scenario: all 194, else the 20 most populous countries */
-    struct option_texts backends; /* empty: every one that is available, but null */
-    const char *reference;        /* NULL: the first backend */
-    uint32_t transfers;           /* 0: one per URL */
+    struct option_texts backends;        /* empty: the default ones */
+    const char *const *default_backends; /* of the scenario; NULL: all but null */
+    const char *reference;               /* NULL: the first backend */
+    uint32_t transfers;                  /* 0: one per URL */
     struct option_numbers concurrency;
     struct option_numbers loops;
     uint32_t rounds;

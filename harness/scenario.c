@@ -7,6 +7,19 @@
 /* 6.1 s is the time-out of the programs we come from: above the 5 s of their slow server. */
 #define SEED_TIMEOUT_NS (6100 * NS_PER_MS)
 
+/* Those that need no thread or process for each transfer in flight. */
+static const char *const event_driven[] = {
+    "curl_multi", "curl_libuv",    "curl_io_uring", "raw_epoll",
+    "raw_libuv",  "raw_coroutine", "raw_io_uring",  NULL,
+};
+
+static const char *const few_percent[] = {
+    "status:404@.03",
+    "status:418@.03",
+    "status:503@.03",
+    NULL,
+};
+
 static const struct scenario scenarios[] = {
     {
         .name = "flags20",
@@ -35,6 +48,39 @@ static const struct scenario scenarios[] = {
         .rounds = 6,
         .delay = "uniform:500ms:5s",
         .timeout_ns = SEED_TIMEOUT_NS,
+    },
+    {
+        .name = "scale",
+        .summary = "20,000 transfers, 1,000 in flight, each answer delayed by 100 ms",
+        .all_flags = true,
+        .transfers = 20000,
+        .concurrency = 1000,
+        .rounds = 10,
+        .delay = "100ms",
+        .timeout_ns = SEED_TIMEOUT_NS,
+        .backends = event_driven,
+    },
+    {
+        .name = "faults",
+        .summary = "2,000 transfers, 32 in flight, 9% answered with 404, 418 or 503",
+        .all_flags = true,
+        .transfers = 2000,
+        .concurrency = 32,
+        .rounds = 10,
+        .delay = "1ms",
+        .timeout_ns = SEED_TIMEOUT_NS,
+        .faults = few_percent,
+    },
+    {
+        .name = "save",
+        .summary = "5,000 transfers of 194 flags, 64 in flight, saved below downloaded/",
+        .all_flags = true,
+        .transfers = 5000,
+        .concurrency = 64,
+        .rounds = 10,
+        .delay = "0",
+        .timeout_ns = SEED_TIMEOUT_NS,
+        .save_dir = "downloaded",
     },
 };
 

@@ -15,6 +15,9 @@ struct scenario {
     uint32_t rounds;
     const char *delay;
     uint64_t timeout_ns;
+    const char *const *backends; /* the default ones, NULL behind the last; NULL: all but null */
+    const char *const *faults;   /* NULL behind the last; NULL: none */
+    const char *save_dir;        /* NULL: nothing is saved */
 };
 
 /** @return NULL when unknown */

@@ -58,6 +58,24 @@ class Run(CliCase):
         self.bench("run", "-b", "null", "-r", "1", "--csv", "/dev/null")
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def test_every_scenario_runs(self):
+        for name, options in (("throughput", ["-n", "200"]), ("scale", ["-n", "2000"]),
+                              ("faults", ["-n", "300"]), ("save", ["-n", "300"]),
+                              ("slow", ["-n", "4", "-c", "4", "--delay", "10ms"])):
+            self.bench("run", "--scenario", name, "-b", "raw_epoll", "-r", "1", "--json", "t.json",
+                       *options)
+            cell = strict_json((self.folder / "t.json").read_text())["cells"][0]
+            self.assertEqual(cell["invalid"], 0)
+            self.assertEqual("status:418" in cell["outcomes"] or "http_error" in cell["outcomes"],
+                             name == "faults", cell["outcomes"])
+        self.assertEqual(len(list((self.folder / "downloaded").iterdir())), 194)
+
+    def test_loops_choose_the_backends_that_have_them(self):
+        done = self.bench("run", "--loops", "2", "-n", "100", "-c", "10", "-r", "1")
+        self.assertIn("raw_epoll", done.stdout)
+        self.assertNotIn("curl_sequential", done.stdout)
+        self.refused(64, "run", "--loops", "2", "-b", "curl_sequential", says="one loop")
+
     def test_an_old_csv_is_replaced(self):
         (self.folder / "t.csv").write_text("old\n" * 1000)
         self.bench("run", "-b", "null", "-r", "1", "--csv", "t.csv")
