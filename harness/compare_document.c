@@ -209,6 +209,9 @@ static int find_references(struct compare_document *document, char *reason)
                            document->reference);
         } else {
             document->cells[i].reference = *found;
+            if (cell->is_copy) {
+                document->cells[*found - document->cells].copy = cell;
+            }
         }
     }
     free(references);
@@ -483,27 +486,55 @@ void compare_document_release(struct compare_document *document)
 
 /* ---- figures of a cell ---- */
 
+static const struct compare_sample *sample_of_round(const struct compare_cell *cell, uint32_t round)
+{
+    size_t low = 0;
+    size_t high = cell->samples_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (cell->samples[middle].round < round) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < cell->samples_count && cell->samples[low].round == round ? &cell->samples[low]
+                                                                          : NULL;
+}
+
+/* NAN: that round has none. */
+static double log_of_round(const struct compare_cell *cell, uint32_t round, enum metric metric)
+{
+    const struct compare_sample *sample = sample_of_round(cell, round);
+
+    return sample != NULL && sample->counts ? log(sample->values[metric]) : NAN;
+}
+
+/* The reference ran twice: the mean of both has half the noise of one. What is asked of the copy
+ * is how far the two lie apart, so it is compared with the one alone. */
+static double log_of_reference(const struct compare_cell *cell, uint32_t round, enum metric metric)
+{
+    double one = log_of_round(cell->reference, round, metric);
+
+    if (cell->is_copy || cell->reference->copy == NULL) {
+        return one;
+    }
+    double other = log_of_round(cell->reference->copy, round, metric);
+    return isfinite(other) ? (one + other) / 2 : one;
+}
+
 size_t compare_cell_log_ratios(const struct compare_cell *cell, enum metric metric,
                                double out[static PAIRED_ROUNDS_MAX])
 {
-    const struct compare_cell *reference = cell->reference;
     size_t count = 0;
-    size_t r = 0;
 
     for (size_t i = 0; i < cell->samples_count && count < PAIRED_ROUNDS_MAX; i++) {
-        const struct compare_sample *sample = &cell->samples[i];
-        while (r < reference->samples_count && reference->samples[r].round < sample->round) {
-            r++;
-        }
-        if (r == reference->samples_count) {
-            break;
-        }
-        const struct compare_sample *other = &reference->samples[r];
-        if (other->round == sample->round && other->counts && sample->counts) {
-            double difference = log(sample->values[metric]) - log(other->values[metric]);
-            if (isfinite(difference)) {
-                out[count++] = difference;
-            }
+        const uint32_t round = cell->samples[i].round;
+        double difference =
+            log_of_round(cell, round, metric) - log_of_reference(cell, round, metric);
+        if (isfinite(difference)) {
+            out[count++] = difference;
         }
     }
     return count;

@@ -32,7 +32,8 @@ struct compare_cell {
     bool server_limited;
     double efficiency;
     double syscalls_per_transfer;
-    const struct compare_cell *reference; /* NULL: not in the file */
+    const struct compare_cell *reference;
+    const struct compare_cell *copy;      /* of a reference: its A/A arm; NULL: none */
     const struct compare_sample *samples; /* by round, each once */
     size_t samples_count;
     size_t invalid;
@@ -70,7 +71,8 @@ void compare_document_release(struct compare_document *document);
 const struct compare_cell *compare_document_find(const struct compare_document *document,
                                                  const char *key);
 
-/** ln(cell / reference) for each round that has both. @return how many */
+/** ln(cell / reference) for each round that has both; the reference is the geometric mean of its
+ * two trials where both count. @return how many */
 size_t compare_cell_log_ratios(const struct compare_cell *cell, enum metric metric,
                                double out[static PAIRED_ROUNDS_MAX]);
 
