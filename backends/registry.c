@@ -8,6 +8,8 @@
     X(curl_sequential)                                                                             \
     X(curl_threads)                                                                                \
     X(curl_libuv)                                                                                  \
+    X(raw_sequential)                                                                              \
+    X(raw_threads)                                                                                 \
     X(raw_epoll)                                                                                   \
     X(raw_io_uring)                                                                                \
     X(null)
