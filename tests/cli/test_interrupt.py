@@ -32,7 +32,7 @@ class Interrupt(CliCase):
         document = strict_json((self.folder / "t.json").read_text())
         self.assertTrue(document["interrupted"])
         self.assertEqual(len(document["samples"]), len(rows) - 1)
-        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["t.csv", "t.json"])
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["t.csv", "t.csv.environment", "t.json"])
 
     def interrupted_by(self, number):
         process = self.start("run", "-r", "1000", "--csv", "t.csv", "--json", "t.json", "-b",
