@@ -11,6 +11,7 @@
     X(raw_sequential)                                                                              \
     X(raw_threads)                                                                                 \
     X(raw_epoll)                                                                                   \
+    X(raw_libuv)                                                                                   \
     X(raw_coroutine)                                                                               \
     X(raw_io_uring)                                                                                \
     X(null)
