@@ -23,11 +23,13 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#define KEPT_ROUND_BYTES 64 /* so that the next depth, a little different, fits too */
-
 /* ---- the switch: for each way, how to begin a coroutine and how to change sides ---- */
 
 static void coroutine_main(void *user);
+
+/* Not left to the compiler: a function of its own would begin for ThreadSanitizer on the one fibre
+ * and end on the other. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 #if !defined(BENCH_UCONTEXT)
 
@@ -35,14 +37,19 @@ static void coroutine_main(void *user);
 void coroutine_switch(char **leaving_sp, char *entering_sp);
 void coroutine_enter(char **leaving_sp, char *top, void (*main)(void *user), void *user);
 
-static inline void context_begin(struct coroutine *coroutine)
+static inline void context_prepare(struct coroutine *coroutine)
+{
+    (void)coroutine; /* there is nothing on its stack that coroutine_enter would look for */
+}
+
+ALWAYS_INLINE void context_begin(struct coroutine *coroutine)
 {
     struct coroutine_stack *stack = coroutine->stack;
 
     coroutine_enter(&stack->resumer.sp, stack->top, coroutine_main, coroutine);
 }
 
-static inline void context_switch(struct coroutine_context *from, struct coroutine_context *to)
+ALWAYS_INLINE void context_switch(struct coroutine_context *from, struct coroutine_context *to)
 {
     coroutine_switch(&from->sp, to->sp);
 }
@@ -57,20 +64,24 @@ static void ucontext_main(unsigned int high, unsigned int low)
     coroutine_main((void *)(uintptr_t)((uint64_t)high << 32 | low));
 }
 
-/* makecontext writes to the stack, so not before the stack is this coroutine's. */
-static inline void context_begin(struct coroutine *coroutine)
+/* makecontext writes to the stack: directly before the coroutine begins. */
+static void context_prepare(struct coroutine *coroutine)
 {
-    struct coroutine_stack *stack = coroutine->stack;
+    const struct coroutine_stack *stack = coroutine->stack;
     ucontext_t *registers = &coroutine->context.registers;
     uint64_t user = (uintptr_t)coroutine;
 
-    (void)getcontext(registers); /* fails nowhere: glibc only asks for the signal mask */
+    (void)getcontext(registers); /* cannot fail: glibc only asks for the signal mask */
     registers->uc_stack.ss_sp = stack->bottom;
     registers->uc_stack.ss_size = (size_t)(stack->top - stack->bottom);
     registers->uc_link = NULL;
     makecontext(registers, (void (*)(void))ucontext_main, 2, (unsigned int)(user >> 32),
                 (unsigned int)user);
-    (void)swapcontext(&stack->resumer.registers, registers);
+}
+
+ALWAYS_INLINE void context_begin(struct coroutine *coroutine)
+{
+    (void)swapcontext(&coroutine->stack->resumer.registers, &coroutine->context.registers);
 }
 
 /* Where a called function begins: below everything that its caller holds. */
@@ -79,7 +90,7 @@ static __attribute__((noinline)) char *stack_depth(void)
     return (char *)__builtin_frame_address(0) - CALL_BYTES;
 }
 
-static inline void context_switch(struct coroutine_context *from, struct coroutine_context *to)
+ALWAYS_INLINE void context_switch(struct coroutine_context *from, struct coroutine_context *to)
 {
     from->sp = stack_depth();
     (void)swapcontext(&from->registers, &to->registers);
@@ -89,12 +100,13 @@ static inline void context_switch(struct coroutine_context *from, struct corouti
 
 /* ---- what the sanitizers have to be told, directly before and after each switch ---- */
 
+ALWAYS_INLINE void enter_fibre(void *fibre)
+{
 #if defined(WITH_TSAN)
-/* Not a function: its end would be noted on the fibre that is entered. */
-#define TSAN_SWITCH(entering) __tsan_switch_to_fiber(entering, 0)
-#else
-#define TSAN_SWITCH(entering) (void)(entering)
+    __tsan_switch_to_fiber(fibre, 0);
 #endif
+    (void)fibre;
+}
 
 static inline void leave_thread(struct coroutine *coroutine)
 {
@@ -216,7 +228,7 @@ static void coroutine_main(void *user)
     coroutine->main(coroutine->user);
     coroutine->state = COROUTINE_ENDED;
     leave_coroutine(coroutine);
-    TSAN_SWITCH(stack->fibre);
+    enter_fibre(stack->fibre);
     context_switch(&coroutine->context, &stack->resumer);
     abort(); /* an ended coroutine was resumed */
 }
@@ -228,14 +240,13 @@ static int coroutine_keep(struct coroutine *coroutine)
     size_t bytes = (size_t)(coroutine->stack->top - sp);
 
     if (bytes > coroutine->kept_capacity) {
-        size_t capacity = (bytes + KEPT_ROUND_BYTES - 1) / KEPT_ROUND_BYTES * KEPT_ROUND_BYTES;
         free(coroutine->kept); /* no realloc, which would copy what is not needed any more */
         coroutine->kept_capacity = 0;
-        coroutine->kept = malloc(capacity);
+        coroutine->kept = malloc(bytes);
         if (coroutine->kept == NULL) {
             return -ENOMEM;
         }
-        coroutine->kept_capacity = capacity;
+        coroutine->kept_capacity = bytes;
     }
     forget_red_zones(sp, bytes);
     memcpy(coroutine->kept, sp, bytes);
@@ -251,13 +262,15 @@ int coroutine_resume(struct coroutine *coroutine)
 
     assert(begins || coroutine->state == COROUTINE_SUSPENDED);
     assert(stack->running == NULL);
-    if (!begins) {
+    if (begins) {
+        context_prepare(coroutine);
+    } else {
         memcpy(stack->top - coroutine->kept_bytes, coroutine->kept, coroutine->kept_bytes);
     }
     stack->running = coroutine;
     coroutine->state = COROUTINE_RUNNING;
     leave_thread(coroutine);
-    TSAN_SWITCH(coroutine->fibre);
+    enter_fibre(coroutine->fibre);
     if (begins) {
         context_begin(coroutine);
     } else {
@@ -279,7 +292,7 @@ void coroutine_suspend(struct coroutine *coroutine)
     assert(stack->running == coroutine);
     coroutine->state = COROUTINE_SUSPENDED;
     leave_coroutine(coroutine);
-    TSAN_SWITCH(stack->fibre);
+    enter_fibre(stack->fibre);
     context_switch(&coroutine->context, &stack->resumer);
     arrive_in_coroutine(coroutine);
 }
