@@ -4,6 +4,9 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* RFC 9110 section 8.6 sets no limit to Content-Length; off_t of whoever writes it does. */
 #define BODY_BYTES_MAX ((uint64_t)INT64_MAX)
@@ -26,6 +29,12 @@ struct input {
     const char *data;
     size_t bytes;
     size_t at; /* consumed so far */
+};
+
+/* A field line; the value still has its optional white space (OWS) around it. */
+struct field {
+    struct http1_span name;
+    struct http1_span value;
 };
 
 static int fail(struct http1_parser *parser, const char *error)
@@ -70,12 +79,6 @@ static inline uint64_t load_word(const char *data)
     return le64toh(word);
 }
 
-/* Index of the lowest byte that has its top bit set. */
-static inline size_t first_hit(uint64_t hits)
-{
-    return (size_t)__builtin_ctzll(hits) / 8;
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -89,7 +92,7 @@ static bool is_blank(char c)
 static bool is_control(char c)
 {
     unsigned char byte = (unsigned char)c;
-    return (byte < 0x20 && byte != '\t') || byte == 0x7f;
+    return byte < 0x20 || byte == 0x7f;
 }
 
 /* Equal to a lower-case token of `bytes` bytes, in any case. Setting 0x20 is exact only for
@@ -118,8 +121,10 @@ static inline bool is_word(struct http1_span span, const char *lower, size_t byt
     return span.bytes == bytes && equals_token(span.data, lower, bytes);
 }
 
-static inline struct http1_span trim(const char *from, const char *end)
+static inline struct http1_span trim(struct http1_span text)
 {
+    const char *from = text.data;
+    const char *end = text.data + text.bytes;
     while (from < end && is_blank(*from)) {
         from++;
     }
@@ -137,67 +142,147 @@ static bool next_element(struct http1_span *list, struct http1_span *element)
     }
     const char *end = list->data + list->bytes;
     const char *comma = list->bytes > 0 ? memchr(list->data, ',', list->bytes) : NULL;
-    *element = trim(list->data, comma != NULL ? comma : end);
+    size_t bytes = comma != NULL ? (size_t)(comma - list->data) : list->bytes;
+    *element = trim((struct http1_span){.data = list->data, .bytes = bytes});
     list->data = comma != NULL ? comma + 1 : NULL;
     list->bytes = comma != NULL ? (size_t)(end - list->data) : 0;
     return true;
 }
 
-/* ---- lines ---- */
+/* ---- blocks ---- */
 
 /*
- * Index of the first control byte but HTAB, `bytes` when there is none. Eight bytes at a time:
- * a byte below n gives a borrow out of (x - n) with its own top bit clear. A borrow may mark
- * bytes above the first hit wrongly, never below it, and only the first is asked for. HTAB
- * takes the slow way; no usual head has one.
+ * Two questions decide what a head costs: where is the next control byte, and how far does a name
+ * go. Both are asked of BLOCK_BYTES bytes at once: bit i says whether byte i is one.
  */
-static inline size_t find_control(const char *data, size_t bytes)
+#if defined(__SSE2__) && !defined(BENCH_HTTP1_PORTABLE)
+
+#define BLOCK_BYTES 16
+
+/* Unsigned, for SSE2 has signed comparisons only. */
+static inline __m128i at_most(__m128i bytes, char limit)
 {
-    size_t at = 0;
-    while (bytes - at >= sizeof(uint64_t)) {
-        uint64_t word = load_word(data + at);
-        uint64_t low = (word - EACH_BYTE(0x20)) & ~word;
-        uint64_t del = ((word ^ EACH_BYTE(0x7f)) - EACH_BYTE(1)) & ~word;
-        uint64_t hits = (low | del) & EACH_BYTE(0x80);
-        if (hits == 0) {
-            at += sizeof(word);
-            continue;
+    return _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(limit)), bytes);
+}
+
+static inline unsigned block_controls(const char *data)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(at_most(bytes, 0x1f), del));
+}
+
+/* Neither a letter nor '-', which is what names are made of. */
+static inline unsigned block_not_of_name(const char *data)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+    __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    __m128i letter = at_most(_mm_sub_epi8(lower, _mm_set1_epi8('a')), 'z' - 'a');
+    __m128i dash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, dash)) ^ 0xffff;
+}
+
+#else
+
+#define BLOCK_BYTES 8
+
+/* The top bit of each byte that is `limit` (1 to 0x80) or more. With bit 7 out of the way no
+ * addition carries into the next byte, and bit 7 of each sum says how the lower bits compare. */
+static inline uint64_t at_least(uint64_t word, unsigned limit)
+{
+    return ((word & EACH_BYTE(0x7f)) + EACH_BYTE(0x80 - limit)) | word;
+}
+
+static inline uint64_t not_equal(uint64_t word, unsigned byte)
+{
+    return at_least(word ^ EACH_BYTE(byte), 1);
+}
+
+/* One bit for each top bit: the product moves the one of byte i to bit 56 + i, and no two of its
+ * other terms meet. */
+static inline unsigned top_bits(uint64_t word)
+{
+    uint64_t bits = (word & EACH_BYTE(0x80)) >> 7;
+    return (unsigned)((bits * UINT64_C(0x0102040810204080)) >> 56);
+}
+
+static inline unsigned block_controls(const char *data)
+{
+    uint64_t word = load_word(data);
+    return top_bits(~(at_least(word, 0x20) & not_equal(word, 0x7f)));
+}
+
+/* Neither a letter nor '-', which is what names are made of. */
+static inline unsigned block_not_of_name(const char *data)
+{
+    uint64_t word = load_word(data);
+    uint64_t lower = word | EACH_BYTE(0x20);
+    uint64_t letter = at_least(lower, 'a') & ~at_least(lower, 'z' + 1);
+    return top_bits(~letter & not_equal(word, '-'));
+}
+
+#endif
+
+/* Index of the lowest bit that is set. */
+static inline size_t first_bit(uint64_t bits)
+{
+    return (unsigned)__builtin_ctzll(bits);
+}
+
+/* Index of the first control byte, `bytes` when there is none. */
+static inline size_t find_any_control(const char *data, size_t bytes)
+{
+    const char *at = data;
+    for (; bytes >= BLOCK_BYTES; at += BLOCK_BYTES, bytes -= BLOCK_BYTES) {
+        unsigned hits = block_controls(at);
+        if (hits != 0) {
+            return (size_t)(at - data) + first_bit(hits);
         }
-        at += first_hit(hits);
-        if (data[at] != '\t') {
-            return at;
-        }
+    }
+    for (; bytes > 0 && !is_control(*at); bytes--) {
         at++;
     }
-    while (at < bytes && !is_control(data[at])) {
+    return (size_t)(at - data);
+}
+
+/* The same but for HTAB, which values may have and no usual one has. */
+static inline size_t find_control(const char *data, size_t bytes)
+{
+    size_t at = find_any_control(data, bytes);
+    while (at < bytes && data[at] == '\t') {
         at++;
+        at += find_any_control(data + at, bytes - at);
     }
     return at;
 }
 
-/* Length of the token at the front. Letters and '-', which is what names are made of, eight at
- * a time: with bit 7 out of the way the additions cannot carry from byte to byte, and bit 7 of
- * each sum says whether the byte is at or above a bound. */
+/*
+ * Length of the token at the front of a line.
+ * @param bytes  that may be read, beyond the line too: the control byte that ends the line ends
+ *               any token
+ */
 static inline size_t token_bytes(const char *data, size_t bytes)
 {
-    size_t at = 0;
-    while (bytes - at >= sizeof(uint64_t)) {
-        uint64_t word = load_word(data + at);
-        uint64_t lower = (word | EACH_BYTE(0x20)) & EACH_BYTE(0x7f);
-        uint64_t letter = (lower + EACH_BYTE(0x80 - 'a')) & ~(lower + EACH_BYTE(0x7f - 'z'));
-        uint64_t not_dash = ((word ^ EACH_BYTE('-')) & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f);
-        uint64_t hits = (~(letter | ~not_dash) | word) & EACH_BYTE(0x80);
+    const char *at = data;
+    for (; bytes >= BLOCK_BYTES; at += BLOCK_BYTES, bytes -= BLOCK_BYTES) {
+        unsigned hits = block_not_of_name(at);
         if (hits != 0) {
-            at += first_hit(hits);
+            size_t first = first_bit(hits);
+            at += first;
+            bytes -= first;
+            if (*at == ':') {
+                return (size_t)(at - data);
+            }
             break;
         }
-        at += sizeof(word);
     }
-    while (at < bytes && is_token_byte[(unsigned char)data[at]]) {
+    for (; bytes > 0 && is_token_byte[(unsigned char)*at]; bytes--) {
         at++;
     }
-    return at;
+    return (size_t)(at - data);
 }
+
+/* ---- lines ---- */
 
 /*
  * Take one line of at most `bytes_max` bytes with its CR LF. Only those bytes are looked at,
@@ -229,16 +314,20 @@ static inline int take_line(struct http1_parser *parser, struct input *input, si
     return 1;
 }
 
+static inline size_t head_line_bytes_max(const struct http1_parser *parser)
+{
+    size_t left = HTTP1_HEAD_BYTES_MAX - (size_t)parser->head_bytes;
+    return left < HTTP1_LINE_BYTES_MAX ? left : HTTP1_LINE_BYTES_MAX;
+}
+
 /* A line that counts towards the limit of all heads. */
 static inline int take_head_line(struct http1_parser *parser, struct input *input,
                                  struct http1_span *line)
 {
-    size_t bytes_max = HTTP1_HEAD_BYTES_MAX - (size_t)parser->head_bytes;
-    const char *too_long = "heads above the limit of 64 KiB";
-    if (bytes_max > HTTP1_LINE_BYTES_MAX) {
-        bytes_max = HTTP1_LINE_BYTES_MAX;
-        too_long = "a head line above the limit of 8 KiB";
-    }
+    size_t bytes_max = head_line_bytes_max(parser);
+    const char *too_long = bytes_max < HTTP1_LINE_BYTES_MAX
+                               ? "heads above the limit of 64 KiB"
+                               : "a head line above the limit of 8 KiB";
     int got = take_line(parser, input, bytes_max, too_long, line);
     if (got > 0) {
         parser->head_bytes += line->bytes + 2;
@@ -247,6 +336,15 @@ static inline int take_head_line(struct http1_parser *parser, struct input *inpu
 }
 
 /* ---- status line, RFC 9112 section 4 ---- */
+
+static int begin_fields(struct http1_parser *parser, char minor_version, int status)
+{
+    parser->minor_version = (uint8_t)(minor_version - '0');
+    parser->head_status = (uint16_t)status;
+    parser->fields = 0;
+    parser->state = STATE_FIELDS;
+    return 1;
+}
 
 static int parse_status_line(struct http1_parser *parser, struct http1_span line)
 {
@@ -265,13 +363,25 @@ static int parse_status_line(struct http1_parser *parser, struct http1_span line
     if (status == 101) {
         return fail(parser, "the server switches protocols unasked");
     }
-    parser->minor_version = (uint8_t)(text[7] - '0');
-    parser->head_status = (uint16_t)status;
-    parser->fields = 0;
-    parser->state = STATE_FIELDS;
-    return 0;
+    return begin_fields(parser, text[7], status);
 }
 
+/* What nearly every response begins with; nothing in it has to be looked for. */
+static inline bool take_usual_status_line(struct http1_parser *parser, struct input *input)
+{
+    static const char usual[] = "HTTP/1.1 200 OK\r\n";
+    const size_t usual_bytes = sizeof(usual) - 1;
+    if (input->bytes - input->at < usual_bytes || head_line_bytes_max(parser) < usual_bytes ||
+        memcmp(input->data + input->at, usual, usual_bytes) != 0) {
+        return false;
+    }
+    input->at += usual_bytes;
+    parser->head_bytes += usual_bytes;
+    (void)begin_fields(parser, '1', 200);
+    return true;
+}
+
+/* @return 1 when the state moved on; 0; -EPROTO */
 static int step_status_line(struct http1_parser *parser, struct input *input)
 {
     static const char prefix[] = "HTTP/1.";
@@ -281,19 +391,26 @@ static int step_status_line(struct http1_parser *parser, struct input *input)
     if (bytes == 0) {
         return 0;
     }
+    if (take_usual_status_line(parser, input)) {
+        return 1;
+    }
     /* Before the line has ended: garbage need not contain a line end. */
     if (memcmp(input->data + input->at, prefix, bytes < prefix_bytes ? bytes : prefix_bytes) != 0) {
         return fail(parser, "the response does not begin with HTTP/1");
     }
     int got = take_head_line(parser, input, &line);
-    if (got <= 0) {
-        return got;
-    }
-    int error = parse_status_line(parser, line);
-    return error != 0 ? error : 1;
+    return got > 0 ? parse_status_line(parser, line) : got;
 }
 
 /* ---- fields, RFC 9112 section 5 ---- */
+
+static inline struct field field_of(struct http1_span line, size_t name_bytes)
+{
+    return (struct field){
+        .name = {.data = line.data, .bytes = name_bytes},
+        .value = {.data = line.data + name_bytes + 1, .bytes = line.bytes - name_bytes - 1},
+    };
+}
 
 static bool is_interim(const struct http1_parser *parser)
 {
@@ -310,8 +427,9 @@ static int parse_length(struct http1_span text, uint64_t *bytes)
         if (!is_digit(text.data[i])) {
             return -EINVAL;
         }
-        unsigned digit = (unsigned)(text.data[i] - '0');
-        if (value > (BODY_BYTES_MAX - digit) / 10) {
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (value >= BODY_BYTES_MAX / 10 &&
+            (value > BODY_BYTES_MAX / 10 || digit > BODY_BYTES_MAX % 10)) {
             return -ERANGE;
         }
         value = value * 10 + digit;
@@ -320,22 +438,34 @@ static int parse_length(struct http1_span text, uint64_t *bytes)
     return 0;
 }
 
+static int take_length(struct http1_parser *parser, uint64_t bytes)
+{
+    if (parser->has_length && parser->content_bytes != bytes) {
+        return fail(parser, "Content-Length says two different things");
+    }
+    parser->has_length = true;
+    parser->content_bytes = bytes;
+    return 0;
+}
+
 /* RFC 9112 section 6.3 rule 5: a list or repeated fields of one and the same length are one. */
 static int field_content_length(struct http1_parser *parser, struct http1_span value)
 {
     struct http1_span element;
+    uint64_t bytes;
+    if (parse_length(value, &bytes) == 0) {
+        return take_length(parser, bytes); /* no list, as nearly always */
+    }
     while (next_element(&value, &element)) {
-        uint64_t bytes;
         int error = parse_length(element, &bytes);
         if (error != 0) {
             return fail(parser, error == -ERANGE ? "Content-Length above 2^63-1"
                                                  : "Content-Length is not a number");
         }
-        if (parser->has_length && parser->content_bytes != bytes) {
-            return fail(parser, "Content-Length says two different things");
+        error = take_length(parser, bytes);
+        if (error != 0) {
+            return error;
         }
-        parser->has_length = true;
-        parser->content_bytes = bytes;
     }
     return 0;
 }
@@ -365,6 +495,10 @@ static int field_content_encoding(struct http1_parser *parser, struct http1_span
 static void field_connection(struct http1_parser *parser, struct http1_span value)
 {
     struct http1_span option;
+    if (is_word(value, "keep-alive", 10)) {
+        parser->saw_keep_alive = true; /* no list, as nearly always */
+        return;
+    }
     while (next_element(&value, &option)) {
         parser->saw_close |= is_word(option, "close", 5);
         parser->saw_keep_alive |= is_word(option, "keep-alive", 10);
@@ -372,34 +506,34 @@ static void field_connection(struct http1_parser *parser, struct http1_span valu
 }
 
 /* @return HTTP1_LOCATION for that field, else 0 or -EPROTO */
-static inline int use_field(struct http1_parser *parser, struct http1_span name,
-                            struct http1_span value, struct http1_span *span)
+static inline int use_field(struct http1_parser *parser, struct field field,
+                            struct http1_span *span)
 {
-    switch (name.bytes) {
+    switch (field.name.bytes) {
     case 8:
-        if (equals_token(name.data, "location", 8)) {
-            *span = value;
+        if (equals_token(field.name.data, "location", 8)) {
+            *span = trim(field.value);
             return HTTP1_LOCATION;
         }
         return 0;
     case 10:
-        if (equals_token(name.data, "connection", 10)) {
-            field_connection(parser, value);
+        if (equals_token(field.name.data, "connection", 10)) {
+            field_connection(parser, trim(field.value));
         }
         return 0;
     case 14:
-        if (equals_token(name.data, "content-length", 14)) {
-            return field_content_length(parser, value);
+        if (equals_token(field.name.data, "content-length", 14)) {
+            return field_content_length(parser, trim(field.value));
         }
         return 0;
     case 16:
-        if (equals_token(name.data, "content-encoding", 16)) {
-            return field_content_encoding(parser, value);
+        if (equals_token(field.name.data, "content-encoding", 16)) {
+            return field_content_encoding(parser, trim(field.value));
         }
         return 0;
     case 17:
-        if (equals_token(name.data, "transfer-encoding", 17)) {
-            return field_transfer_encoding(parser, value);
+        if (equals_token(field.name.data, "transfer-encoding", 17)) {
+            return field_transfer_encoding(parser, trim(field.value));
         }
         return 0;
     default:
@@ -407,22 +541,22 @@ static inline int use_field(struct http1_parser *parser, struct http1_span name,
     }
 }
 
-/* field-line = field-name ":" OWS field-value OWS */
-static inline int split_field(struct http1_parser *parser, struct http1_span line,
-                              struct http1_span *name, struct http1_span *value)
+/* field-line = field-name ":" OWS field-value OWS; `input` stands behind the line */
+static inline int split_field(struct http1_parser *parser, const struct input *input,
+                              struct http1_span line, struct field *field)
 {
-    size_t at = token_bytes(line.data, line.bytes);
+    const char *end = input->data + input->bytes;
+    size_t at = token_bytes(line.data, (size_t)(end - line.data));
     if (at == 0 && is_blank(line.data[0])) {
         return fail(parser, "folded field line");
     }
-    if (at == 0 || at == line.bytes || line.data[at] != ':') {
+    if (at == 0 || line.data[at] != ':') {
         return fail(parser, "not a field line");
     }
     if (++parser->fields > HTTP1_FIELDS_MAX) {
         return fail(parser, "more than 128 fields");
     }
-    *name = (struct http1_span){.data = line.data, .bytes = at};
-    *value = trim(line.data + at + 1, line.data + line.bytes);
+    *field = field_of(line, at);
     return 0;
 }
 
@@ -453,30 +587,78 @@ static int end_of_head(struct http1_parser *parser)
     return HTTP1_HEAD;
 }
 
+/* The empty line behind the fields. @return HTTP1_HEAD; 0: an interim head, not for us; -EPROTO */
+static int blank_line(struct http1_parser *parser)
+{
+    if (is_interim(parser)) {
+        parser->state = STATE_STATUS_LINE;
+        return 0;
+    }
+    return end_of_head(parser);
+}
+
+/*
+ * The lines that are there whole, as in nearly every head all of them are. They are taken as long
+ * as nothing is wrong with them; the first of which that cannot be said is left to take_head_line
+ * and split_field, which know why. None of these lines can break a limit: they lie within a stretch
+ * that is itself no longer than one line may be, and than the heads may still become.
+ * @return an event; 0 when the state moved on or the next line is not for here; -EPROTO
+ */
+static int take_whole_lines(struct http1_parser *parser, struct input *input,
+                            struct http1_span *span)
+{
+    const bool interim = is_interim(parser);
+    const size_t bytes_max = head_line_bytes_max(parser);
+    const char *data = input->data + input->at;
+    size_t bytes = input->bytes - input->at < bytes_max ? input->bytes - input->at : bytes_max;
+    size_t at = 0;
+    int result = 0;
+    while (result == 0) {
+        struct http1_span line = {.data = data + at,
+                                  .bytes = find_any_control(data + at, bytes - at)};
+        if (at + line.bytes + 2 > bytes || memcmp(line.data + line.bytes, "\r\n", 2) != 0) {
+            break;
+        }
+        if (line.bytes == 0) {
+            at += 2;
+            result = blank_line(parser);
+            break;
+        }
+        size_t name_bytes = token_bytes(line.data, bytes - at);
+        if (name_bytes == 0 || line.data[name_bytes] != ':' || parser->fields == HTTP1_FIELDS_MAX) {
+            break;
+        }
+        at += line.bytes + 2;
+        parser->fields++;
+        if (!interim) {
+            result = use_field(parser, field_of(line, name_bytes), span);
+        }
+    }
+    input->at += at;
+    parser->head_bytes += at;
+    return result;
+}
+
 /* @return an event; 0 for more bytes or a head that was skipped; -EPROTO */
 static int step_fields(struct http1_parser *parser, struct input *input, struct http1_span *span)
 {
     struct http1_span line;
-    struct http1_span name;
-    struct http1_span value;
-    int got;
-    while ((got = take_head_line(parser, input, &line)) > 0) {
+    struct field field;
+    int result = take_whole_lines(parser, input, span);
+    while (result == 0 && parser->state == STATE_FIELDS) {
+        int got = take_head_line(parser, input, &line);
+        if (got <= 0) {
+            return got;
+        }
         if (line.bytes == 0) {
-            if (!is_interim(parser)) {
-                return end_of_head(parser);
-            }
-            parser->state = STATE_STATUS_LINE; /* its fields were not for us */
-            return 0;
+            return blank_line(parser);
         }
-        int result = split_field(parser, line, &name, &value);
+        result = split_field(parser, input, line, &field);
         if (result == 0 && !is_interim(parser)) {
-            result = use_field(parser, name, value, span);
-        }
-        if (result != 0) {
-            return result;
+            result = use_field(parser, field, span);
         }
     }
-    return got;
+    return result;
 }
 
 /* RFC 9112 section 9.3 */
@@ -534,7 +716,7 @@ static int parse_chunk_size(struct http1_parser *parser, struct http1_span line)
     if (at == line.data) {
         return fail(parser, "chunk size is not a hexadecimal number");
     }
-    struct http1_span rest = trim(at, end);
+    struct http1_span rest = trim((struct http1_span){.data = at, .bytes = (size_t)(end - at)});
     if (at != end && (rest.bytes == 0 || rest.data[0] != ';')) {
         return fail(parser, "chunk size is not a hexadecimal number");
     }
@@ -599,14 +781,13 @@ static int step_chunk_end(struct http1_parser *parser, struct input *input)
 static int step_trailers(struct http1_parser *parser, struct input *input)
 {
     struct http1_span line;
-    struct http1_span name;
-    struct http1_span value;
+    struct field field;
     int got;
     while ((got = take_head_line(parser, input, &line)) > 0) {
         if (line.bytes == 0) {
             return complete(parser);
         }
-        int error = split_field(parser, line, &name, &value);
+        int error = split_field(parser, input, line, &field);
         if (error != 0) {
             return error;
         }

@@ -152,6 +152,43 @@ static void test_http1__reads_every_vector_split_anywhere(void **state)
     }
 }
 
+/* What is there whole is read in another way than what arrives in pieces. One byte wrong, at any
+ * place, must not make a difference between the two. */
+static void test_http1__reads_a_head_with_any_byte_wrong_whole_as_in_pieces(void **state)
+{
+    static const char bytes[] = {'\0', '\t', '\n', '\r', ' ', ',', '0', ':', 'a', '\x7f', '\x80'};
+    char text[] = OK_LINE "Server: some/1.22.1\r\n"
+                          "Date: Mon, 23 Nov 2026 06:51:12 GMT\r\n"
+                          "Connection: keep-alive, x\r\n"
+                          "Location: /elsewhere\r\n"
+                          "Content-Length:\t11\r\n"
+                          "Content-Security-Policy_0: none\r\n"
+                          "ETag: \"6743-2f98\"\r\n\r\n"
+                          "hello world";
+    (void)state;
+    for (size_t at = 0; at < sizeof(text) - 1; at++) {
+        const char right = text[at];
+        for (size_t i = 0; i < sizeof(bytes); i++) {
+            struct http1_outcome outcome;
+            struct http1_outcome again;
+            size_t first = at;
+            text[at] = bytes[i];
+            http1_feed(&page, text, sizeof(text) - 1, whole, NULL, &outcome);
+            http1_feed(&page, text, sizeof(text) - 1, byte_by_byte, NULL, &again);
+            const char *difference = http1_outcome_difference(&outcome, &again);
+            if (difference == NULL) {
+                http1_feed(&page, text, sizeof(text) - 1, two_pieces, &first, &again);
+                difference = http1_outcome_difference(&outcome, &again);
+            }
+            if (outcome.broken != NULL || difference != NULL) {
+                fail_msg("byte 0x%02x at %zu: %s", (unsigned char)bytes[i], at,
+                         difference != NULL ? difference : outcome.broken);
+            }
+        }
+        text[at] = right;
+    }
+}
+
 /* ---- bytes ---- */
 
 static int result_with_byte(const char *field, size_t at, int byte)
@@ -535,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_http1__reads_every_vector_whole),
         cmocka_unit_test(test_http1__reads_every_vector_byte_by_byte),
         cmocka_unit_test(test_http1__reads_every_vector_split_anywhere),
+        cmocka_unit_test(test_http1__reads_a_head_with_any_byte_wrong_whole_as_in_pieces),
         cmocka_unit_test(test_http1__knows_for_every_byte_whether_a_name_may_have_it),
         cmocka_unit_test(test_http1__knows_for_every_byte_whether_a_value_may_have_it),
         cmocka_unit_test(test_http1__takes_a_line_of_8192_bytes_and_no_more),
