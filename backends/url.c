@@ -24,6 +24,50 @@ struct reference {
     bool has_query;
 };
 
+/* What a byte is in a URL. A URL is read for every transfer, so each byte is looked up once rather
+ * than compared with all that it might be. */
+enum byte_class {
+    CLASS_NAME = 1u << 0,     /* what host names are made of, see take_host_name */
+    CLASS_COLON = 1u << 1,    /* ends a scheme */
+    CLASS_SLASH = 1u << 2,    /* ends an authority */
+    CLASS_QUESTION = 1u << 3, /* ends a path */
+    CLASS_HASH = 1u << 4,     /* ends a query */
+    CLASS_BRACKET = 1u << 5,  /* ends an IPv6 address */
+    CLASS_REFUSED = 1u << 6,  /* a control byte or a blank: in no URL at all */
+};
+
+#define NAM CLASS_NAME
+#define COL CLASS_COLON
+#define SLA CLASS_SLASH
+#define QUE CLASS_QUESTION
+#define HAS CLASS_HASH
+#define BRA CLASS_BRACKET
+#define REF CLASS_REFUSED
+/* clang-format off */
+static const uint8_t class_of[256] = {
+    REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, /* 0x00 */
+    REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, REF, /* 0x10 */
+    REF,   0,   0, HAS,   0,   0,   0,   0,   0,   0,   0,   0,   0, NAM, NAM, SLA, /* 0x20 */
+    NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, COL,   0,   0,   0,   0, QUE, /* 0x30 */
+      0, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, /* 0x40 */
+    NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM,   0,   0, BRA,   0, NAM, /* 0x50 */
+      0, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, /* 0x60 */
+    NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM, NAM,   0,   0,   0, NAM, REF, /* 0x70 */
+};
+/* clang-format on */
+#undef NAM
+#undef COL
+#undef SLA
+#undef QUE
+#undef HAS
+#undef BRA
+#undef REF
+
+static inline unsigned byte_class(char c)
+{
+    return class_of[(unsigned char)c];
+}
+
 static bool is_alpha(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -52,13 +96,11 @@ static bool equal_ignoring_case(const char *a, const char *b, size_t bytes)
 
 static bool has_refused_byte(const char *text, size_t bytes)
 {
+    unsigned seen = 0;
     for (size_t i = 0; i < bytes; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x21 || c == 0x7f) {
-            return true;
-        }
+        seen |= byte_class(text[i]);
     }
-    return false;
+    return (seen & CLASS_REFUSED) != 0;
 }
 
 /* scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ), RFC 3986 section 3.1 */
@@ -76,21 +118,11 @@ static bool is_scheme(struct span text)
     return true;
 }
 
-static inline bool is_one_of(char c, const char *set)
-{
-    for (; *set != '\0'; set++) {
-        if (c == *set) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Take what stands before the first byte of `stops`. */
-static inline struct span take_until(struct span *rest, const char *stops)
+/* Take what stands before the first byte of these classes. */
+static inline struct span take_until(struct span *rest, unsigned classes)
 {
     size_t bytes = 0;
-    while (bytes < rest->bytes && !is_one_of(rest->text[bytes], stops)) {
+    while (bytes < rest->bytes && (byte_class(rest->text[bytes]) & classes) == 0) {
         bytes++;
     }
     struct span taken = {.text = rest->text, .bytes = bytes};
@@ -119,7 +151,7 @@ static int reference_split(const char *text, size_t bytes, struct reference *ref
     if (has_refused_byte(text, bytes)) {
         return -EINVAL;
     }
-    struct span head = take_until(&rest, ":/?#");
+    struct span head = take_until(&rest, CLASS_COLON | CLASS_SLASH | CLASS_QUESTION | CLASS_HASH);
     if (rest.bytes > 0 && rest.text[0] == ':') {
         /* Otherwise a relative path with a colon in its first segment: section 4.2 has none. */
         if (!is_scheme(head)) {
@@ -133,13 +165,13 @@ static int reference_split(const char *text, size_t bytes, struct reference *ref
     }
     if (rest.bytes >= 2 && rest.text[0] == '/' && rest.text[1] == '/') {
         skip(&rest, 2);
-        reference->authority = take_until(&rest, "/?#");
+        reference->authority = take_until(&rest, CLASS_SLASH | CLASS_QUESTION | CLASS_HASH);
         reference->has_authority = true;
     }
-    reference->path = take_until(&rest, "?#");
+    reference->path = take_until(&rest, CLASS_QUESTION | CLASS_HASH);
     if (rest.bytes > 0 && rest.text[0] == '?') {
         skip(&rest, 1);
-        reference->query = take_until(&rest, "#");
+        reference->query = take_until(&rest, CLASS_HASH);
         reference->has_query = true;
     }
     return 0;
@@ -150,18 +182,17 @@ static bool is_http(struct span scheme)
     return scheme.bytes == 4 && equal_ignoring_case(scheme.text, "http", 4);
 }
 
-/* Names that DNS or a hosts file can hold. RFC 3986 section 3.2.2 also allows sub-delims and
- * percent-encoding in a reg-name; nothing resolves them, and decoding them would make two
- * spellings of one host. */
-static bool is_host_name(struct span host)
+/* Names that DNS or a hosts file can hold: letters, digits, '-', '.', '_' and '~'. RFC 3986 section
+ * 3.2.2 also allows sub-delims and percent-encoding in a reg-name; nothing resolves them, and
+ * decoding them would make two spellings of one host. */
+static struct span take_host_name(struct span *rest)
 {
-    for (size_t i = 0; i < host.bytes; i++) {
-        char c = host.text[i];
-        if (!is_alpha(c) && !is_digit(c) && c != '-' && c != '.' && c != '_' && c != '~') {
-            return false;
-        }
+    struct span name = {.text = rest->text, .bytes = 0};
+    while (name.bytes < rest->bytes && (byte_class(name.text[name.bytes]) & CLASS_NAME) != 0) {
+        name.bytes++;
     }
-    return host.bytes > 0;
+    skip(rest, name.bytes);
+    return name;
 }
 
 static bool is_ipv6(struct span host)
@@ -206,12 +237,12 @@ static int parse_authority(struct span authority, struct url_view *view)
 
     if (rest.bytes > 0 && rest.text[0] == '[') {
         skip(&rest, 1);
-        host = take_until(&rest, "]");
+        host = take_until(&rest, CLASS_BRACKET);
         good = rest.bytes > 0 && is_ipv6(host);
         skip(&rest, rest.bytes > 0 ? 1 : 0);
     } else {
-        host = take_until(&rest, ":");
-        good = is_host_name(host);
+        host = take_host_name(&rest);
+        good = host.bytes > 0;
     }
     if (!good || (rest.bytes > 0 && rest.text[0] != ':')) {
         return -EINVAL;
