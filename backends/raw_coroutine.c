@@ -514,6 +514,6 @@ const struct bench_backend backend_raw_coroutine = {
     .engine = "raw",
     .model = "coroutine",
     .waits_in = "epoll_pwait2(2)",
-    .summary = "straight-line code that awaits; a loop over epoll resumes it",
+    .summary = "straight-line code that awaits, over an epoll loop",
     .download_many = raw_coroutine_download_many,
 };

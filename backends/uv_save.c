@@ -95,11 +95,9 @@ static void save_opened(struct uv_save *save, ssize_t result)
 static void save_written(struct uv_save *save, ssize_t result)
 {
     save->written += result > 0 ? (uint64_t)result : 0;
-    if (save->result < 0) {
-        save_do(save, UV_FS_CLOSE);
-    } else if (save->written < save->bytes) {
+    if (save->result == 0 && save->written < save->bytes) {
         save_do(save, UV_FS_WRITE);
-    } else if (!save->atomic && save->bytes_before > save->bytes) {
+    } else if (save->result == 0 && !save->atomic && save->bytes_before > save->bytes) {
         save_do(save, UV_FS_FTRUNCATE);
     } else {
         save_do(save, UV_FS_CLOSE);
