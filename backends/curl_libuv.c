@@ -16,19 +16,13 @@
 
 #include "clock.h"
 #include "curl_transfer.h"
-#include "save.h"
+#include "uv_save.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <uv.h>
-
-#define FILE_PATH_BYTES_MAX (SAVE_PATH_BYTES_MAX + 32) /* "/proc/self/fd/N/" in front */
-#define WRITE_BYTES_MAX (1u << 30)                     /* of one operation */
 
 /* The whole run. */
 struct loop {
@@ -49,19 +43,8 @@ struct loop {
 struct place {
     struct curl_transfer transfer; /* first: libcurl's private pointer is both */
     struct loop *loop;
-    bool in_multi; /* libcurl has the handle */
-
-    /* while its file is written */
-    uv_fs_t request;
-    uv_file file;
-    bool atomic;
-    bool is_regular;
-    bool replaced; /* a temporary file of a run that was killed has been removed */
-    uint64_t bytes_before;
-    uint64_t written;
-    int save_error;                       /* 0; -errno of the first step that failed */
-    char path[FILE_PATH_BYTES_MAX];       /* what is opened */
-    char final_path[FILE_PATH_BYTES_MAX]; /* what a temporary file is renamed to */
+    bool in_multi;       /* libcurl has the handle */
+    struct uv_save save; /* while its file is written */
 };
 
 /* One socket of libcurl, from CURL_POLL_IN or OUT to CURL_POLL_REMOVE. */
@@ -257,199 +240,34 @@ static int on_curl_socket(CURL *easy, curl_socket_t socket, int what, void *user
     return 0;
 }
 
-/* Advance: files. Each operation is a trip to libuv's threads; file_next decides on the next. */
+/* Advance: files */
 
-static void file_next(struct place *place, uv_fs_type done, ssize_t result);
-
-/* callback from libuv: an operation is through */
-static void on_file(uv_fs_t *request)
+/* callback: the file is written, or not */
+static void on_saved(struct uv_save *save, int result)
 {
-    struct place *place = request->data;
-    uv_fs_type done = request->fs_type;
-    ssize_t result = request->result;
-
-    if (done == UV_FS_FSTAT && result == 0) {
-        place->is_regular = S_ISREG(request->statbuf.st_mode);
-        place->bytes_before = request->statbuf.st_size;
-    }
-    uv_fs_req_cleanup(request);
-    file_next(place, done, result);
+    struct place *place = save->user;
+    place_finish(place, transfer_saved(&place->transfer.transfer, -result, clock_now_ns()));
 }
 
-static int file_open(struct place *place)
-{
-    int flags = place->atomic ? SAVE_OPEN_TEMPORARY : SAVE_OPEN_DIRECT;
-    return uv_fs_open(&place->loop->uv, &place->request, place->path, flags, SAVE_FILE_MODE,
-                      on_file);
-}
-
-static int file_write(struct place *place)
-{
-    const struct transfer *transfer = &place->transfer.transfer;
-    uint64_t left = transfer->body_bytes - place->written;
-    unsigned int bytes = left < WRITE_BYTES_MAX ? (unsigned int)left : WRITE_BYTES_MAX;
-
-    uv_buf_t buffer = uv_buf_init((char *)transfer->body + place->written, bytes);
-    return uv_fs_write(&place->loop->uv, &place->request, place->file, &buffer, 1,
-                       (int64_t)place->written, on_file);
-}
-
-static void file_do(struct place *place, uv_fs_type operation)
-{
-    uv_loop_t *uv = &place->loop->uv;
-    uv_fs_t *request = &place->request;
-    int result = 0;
-
-    switch (operation) {
-    case UV_FS_OPEN:
-        result = file_open(place);
-        break;
-    case UV_FS_FSTAT:
-        result = uv_fs_fstat(uv, request, place->file, on_file);
-        break;
-    case UV_FS_WRITE:
-        result = file_write(place);
-        break;
-    case UV_FS_FTRUNCATE:
-        result = uv_fs_ftruncate(uv, request, place->file,
-                                 (int64_t)place->transfer.transfer.body_bytes, on_file);
-        break;
-    case UV_FS_CLOSE:
-        result = uv_fs_close(uv, request, place->file, on_file);
-        break;
-    case UV_FS_RENAME:
-        result = uv_fs_rename(uv, request, place->path, place->final_path, on_file);
-        break;
-    default:
-        assert(operation == UV_FS_UNLINK);
-        result = uv_fs_unlink(uv, request, place->path, on_file);
-        break;
-    }
-    if (result < 0) {
-        file_next(place, operation, result); /* not even queued: it failed, that is all */
-    }
-}
-
-static void file_end(struct place *place)
-{
-    struct transfer *transfer = &place->transfer.transfer;
-    place_finish(place, transfer_saved(transfer, -place->save_error, clock_now_ns()));
-}
-
-static void file_opened(struct place *place, ssize_t result)
-{
-    if (result == UV_EEXIST && place->atomic && !place->replaced) {
-        place->replaced = true;
-        place->save_error = 0;
-        file_do(place, UV_FS_UNLINK);
-    } else if (result < 0) {
-        file_end(place);
-    } else {
-        place->file = (uv_file)result;
-        file_do(place, place->atomic ? UV_FS_WRITE : UV_FS_FSTAT);
-    }
-}
-
-static void file_written(struct place *place, ssize_t result)
-{
-    const uint64_t body_bytes = place->transfer.transfer.body_bytes;
-
-    if (result < 0) {
-        file_do(place, UV_FS_CLOSE);
-        return;
-    }
-    place->written += (uint64_t)result;
-    if (place->written < body_bytes) {
-        file_do(place, UV_FS_WRITE);
-    } else if (!place->atomic && place->bytes_before > body_bytes) {
-        file_do(place, UV_FS_FTRUNCATE);
-    } else {
-        file_do(place, UV_FS_CLOSE);
-    }
-}
-
-static void file_closed(struct place *place)
-{
-    if (!place->atomic) {
-        file_end(place);
-    } else {
-        file_do(place, place->save_error == 0 ? UV_FS_RENAME : UV_FS_UNLINK);
-    }
-}
-
-/* The steps of save_file_blocking (save.c), and what each failure leads to. */
-static void file_next(struct place *place, uv_fs_type done, ssize_t result)
-{
-    if (done == UV_FS_FSTAT && result == 0 && !place->is_regular) {
-        result = -ENXIO;
-    }
-    if (done == UV_FS_WRITE && result == 0 && place->transfer.transfer.body_bytes > 0) {
-        result = -EIO;
-    }
-    if (result < 0 && place->save_error == 0) {
-        place->save_error = (int)result;
-    }
-    switch (done) {
-    case UV_FS_OPEN:
-        file_opened(place, result);
-        break;
-    case UV_FS_FSTAT:
-        file_do(place, result < 0 ? UV_FS_CLOSE : UV_FS_WRITE);
-        break;
-    case UV_FS_WRITE:
-        file_written(place, result);
-        break;
-    case UV_FS_FTRUNCATE:
-        file_do(place, UV_FS_CLOSE);
-        break;
-    case UV_FS_CLOSE:
-        file_closed(place);
-        break;
-    case UV_FS_UNLINK:
-        /* Before a file was opened: what a killed run had left; else after a failure. */
-        if (place->file < 0 && result == 0) {
-            file_do(place, UV_FS_OPEN);
-        } else {
-            file_end(place);
-        }
-        break;
-    default:
-        assert(done == UV_FS_RENAME);
-        if (result < 0) {
-            file_do(place, UV_FS_UNLINK);
-        } else {
-            file_end(place);
-        }
-        break;
-    }
-}
-
-/* libuv has no openat: the folder's descriptor is named through /proc (proc(5)), which follows
- * it to the folder that was opened, not to whatever has its name by now. */
 static void file_start(struct place *place)
 {
     const struct download_job *job = place->loop->run.job;
-    const struct transfer *transfer = &place->transfer.transfer;
-    const char *name = transfer->request->save_name;
-    char temporary[SAVE_PATH_BYTES_MAX];
+    struct transfer *transfer = &place->transfer.transfer;
+    struct uv_save *save = &place->save;
 
-    place->request.data = place;
-    place->atomic = (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
-    place->file = -1;
-    place->written = 0;
-    place->bytes_before = 0;
-    place->replaced = false;
-    place->save_error = save_name_is_safe(name) ? 0 : -EINVAL;
-    if (place->save_error < 0) {
-        file_end(place);
-        return;
+    save->loop = &place->loop->uv;
+    save->dir_fd = job->output_dir_fd;
+    save->name = transfer->request->save_name;
+    save->index = transfer->index;
+    save->atomic = (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
+    save->data = transfer->body;
+    save->bytes = transfer->body_bytes;
+    save->done = on_saved;
+    save->user = place;
+    int result = uv_save_start(save);
+    if (result < 0) {
+        place_finish(place, transfer_saved(transfer, -result, clock_now_ns()));
     }
-    save_temporary_name(temporary, name, transfer->index);
-    (void)snprintf(place->path, sizeof place->path, "/proc/self/fd/%d/%s", job->output_dir_fd,
-                   place->atomic ? temporary : name);
-    (void)snprintf(place->final_path, sizeof place->final_path, "/proc/self/fd/%d/%s",
-                   job->output_dir_fd, name);
-    file_do(place, UV_FS_OPEN);
 }
 
 /* Finish */
