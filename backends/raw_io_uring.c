@@ -47,9 +47,9 @@
 #define RING_RETRY_NS (200 * NS_PER_MS)
 #define RING_SQ_ENTRIES_SMALLEST 32 /* when memory is short */
 
-#define BUFFER_BYTES 32768 /* most bodies fit one; 64 of them still fit a 2 MiB L2 cache */
+#define BUFFER_BYTES 32768 /* most bodies fit one; 32 of them fit an L2 cache of 1 MiB */
 #define BUFFERS_MIN 8
-#define BUFFERS_MAX 64
+#define BUFFERS_MAX 32
 #define BUFFER_GROUP 0
 #define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
 
