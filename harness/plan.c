@@ -166,22 +166,38 @@ static int lay_out_cells(struct plan *plan)
     return error;
 }
 
-static int check_descriptors(const struct plan *plan)
+static int check_limit(uint64_t in_flight, const char *what, uint64_t needed, uint64_t limit,
+                       const char *setting)
 {
-    uint64_t limit = usage_raise_descriptor_limit();
+    if (needed <= limit) {
+        return 0;
+    }
+    log_error("--concurrency %llu needs %llu %s, the limit is %llu (%s)",
+              (unsigned long long)in_flight, (unsigned long long)needed, what,
+              (unsigned long long)limit, setting);
+    return EXIT_USAGE_ERROR;
+}
 
-    for (size_t i = 0; i < plan->options->concurrency.count; i++) {
-        uint64_t wanted = plan->options->concurrency.values[i];
+/* Connections to one server differ in the local port alone. Those of the trial before are in
+ * TIME_WAIT, but the kernel gives them out again after a second (net.ipv4.tcp_tw_reuse). */
+static int check_limits(const struct plan *plan)
+{
+    uint64_t descriptors = usage_raise_descriptor_limit();
+    uint64_t ports = usage_local_ports();
+    int error = 0;
+
+    for (size_t i = 0; i < plan->options->concurrency.count && error == 0; i++) {
+        uint64_t in_flight = plan->options->concurrency.values[i];
         /* A place may hold a connection and the file it saves at the same time. */
-        uint64_t needed = wanted * (plan->options->save_dir == NULL ? 1 : 2) + SPARE_DESCRIPTORS;
-        if (needed > limit) {
-            log_error("--concurrency %llu needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                      (unsigned long long)wanted, (unsigned long long)needed,
-                      (unsigned long long)limit);
-            return EXIT_USAGE_ERROR;
+        uint64_t files = in_flight * (plan->options->save_dir == NULL ? 1 : 2);
+        error = check_limit(in_flight, "descriptors", files + SPARE_DESCRIPTORS, descriptors,
+                            "ulimit -Hn");
+        if (error == 0) {
+            error =
+                check_limit(in_flight, "ports", in_flight, ports, "net.ipv4.ip_local_port_range");
         }
     }
-    return 0;
+    return error;
 }
 
 static void join_faults(struct plan *plan)
@@ -199,7 +215,7 @@ int plan_build(struct plan *plan)
 {
     join_faults(plan);
     (void)placement_choose(&plan->placement, plan->options->pin); /* checked when parsed */
-    int exit_code = check_descriptors(plan);
+    int exit_code = check_limits(plan);
     if (exit_code != 0) {
         return exit_code;
     }

@@ -3,6 +3,7 @@
 #include "backends/clock.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,4 +92,18 @@ uint64_t usage_raise_descriptor_limit(void)
         (void)getrlimit(RLIMIT_NOFILE, &limit);
     }
     return limit.rlim_cur;
+}
+
+uint64_t usage_local_ports(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned long first = 0;
+    unsigned long last = 0;
+
+    if (file == NULL) {
+        return UINT64_MAX;
+    }
+    bool found = fscanf(file, "%lu %lu", &first, &last) == 2 && first <= last;
+    (void)fclose(file);
+    return found ? last - first + 1 : UINT64_MAX;
 }

@@ -30,4 +30,7 @@ int64_t usage_descriptors(void);
 /** Raise the soft limit of descriptors to the hard one. @return the limit now */
 uint64_t usage_raise_descriptor_limit(void);
 
+/** Local ports for connections to one address; UINT64_MAX when the kernel does not say. */
+uint64_t usage_local_ports(void);
+
 #endif

@@ -1,4 +1,5 @@
 """Bad input: one clear line on stderr, the documented exit code, nothing else."""
+import pathlib
 import socket
 import subprocess
 import unittest
@@ -33,6 +34,19 @@ class Inputs(CliCase):
         self.assertEqual(done.returncode, 64)
         self.assertEqual(done.stdout, "")
         self.assertRegex(done.stderr, r"^bench: .*1000 needs \d+ descriptors, the limit is 256")
+
+    def test_a_concurrency_above_the_ports_there_are_names_the_number_needed(self):
+        first, last = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+                          .split())
+        count = last - first + 2
+        if count > 60000:
+            self.skipTest("more ports than --concurrency goes up to")
+        script = f"ulimit -n 65536 2>/dev/null && exec {BENCH} run -c {count} -n {count}"
+        done = self.run_program("sh", "-c", script)
+        if not done.stderr:
+            self.skipTest("no right to so many descriptors")
+        self.assertEqual(done.returncode, 64)
+        self.assertRegex(done.stderr, rf"needs {count} ports, the limit is {count - 1}")
 
     def test_a_delay_without_a_unit(self):
         self.refused(64, "run", "--delay", "20", says=["'20'", "unit", "20ms"])
@@ -143,6 +157,19 @@ class Server(CliCase):
         self.assertEqual(done.stdout, "")
         self.assertEqual(len(done.stderr.splitlines()), 1)
         self.assertIn(str(port), done.stderr)
+
+    def test_a_concurrency_above_the_ports_there_are_names_the_number_needed(self):
+        first, last = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+                          .split())
+        count = last - first + 2
+        if count > 60000:
+            self.skipTest("more ports than --concurrency goes up to")
+        script = f"ulimit -n 65536 2>/dev/null && exec {BENCH} run -c {count} -n {count}"
+        done = self.run_program("sh", "-c", script)
+        if not done.stderr:
+            self.skipTest("no right to so many descriptors")
+        self.assertEqual(done.returncode, 64)
+        self.assertRegex(done.stderr, rf"needs {count} ports, the limit is {count - 1}")
 
     def test_a_delay_without_a_unit(self):
         done = self.run_program(MOCKSERVER, "--delay", "20")
