@@ -31,7 +31,6 @@ struct loop {
     size_t next;   /* request that nobody has taken yet */
     size_t active; /* places in flight */
     int error;     /* -errno: the run cannot go on */
-    bool added;    /* since the last perform: libcurl has something to begin */
     bool cancelled;
 };
 
@@ -66,7 +65,6 @@ static void place_advance(struct place *place)
     struct loop *loop = place->loop;
 
     place->in_multi = true;
-    loop->added = true;
     if (curl_multi_add_handle(loop->multi, place->transfer.easy) != CURLM_OK) {
         place->in_multi = false;
         loop_fail(loop, -ENOMEM);
@@ -121,7 +119,6 @@ static void act(struct loop *loop)
 {
     int running = 0;
 
-    loop->added = false;
     if (curl_multi_perform(loop->multi, &running) != CURLM_OK) {
         loop_fail(loop, -EIO);
     }
@@ -174,8 +171,7 @@ static void loop_wait(struct loop *loop)
     }
 }
 
-/* Until every place is idle. What has just been added is begun at once: libcurl would not wait,
- * only ask the kernel in vain. */
+/* Until every place is idle. A handle just added is due at once: libcurl does not wait then. */
 static void loop_run(struct loop *loop)
 {
     loop->active = loop->place_count;
@@ -183,9 +179,7 @@ static void loop_run(struct loop *loop)
         place_start(&loop->places[i]);
     }
     while (loop->active > 0 && loop_goes_on(loop)) {
-        if (!loop->added) {
-            loop_wait(loop);
-        }
+        loop_wait(loop);
         act(loop);
         if (!loop->cancelled && transfer_cancelled(loop->run.job)) {
             loop_cancel(loop);
