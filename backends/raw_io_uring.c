@@ -27,13 +27,11 @@
 #include "exchange.h"
 #include "raw_run.h"
 #include "raw_socket.h"
+#include "ring_setup.h"
 #include "save.h"
-
-#include <liburing.h>
 
 #include <assert.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,9 +41,6 @@
 #define SQ_ENTRIES_MAX 256
 #define CQ_ENTRIES_MIN 256
 #define CQ_ENTRIES_MAX 32768
-#define RING_TRIES 5
-#define RING_RETRY_NS (200 * NS_PER_MS)
-#define RING_SQ_ENTRIES_SMALLEST 32 /* when memory is short */
 
 #define BUFFER_BYTES 32768 /* most bodies fit one; 32 of them fit an L2 cache of 1 MiB */
 #define BUFFERS_MIN 8
@@ -922,67 +917,9 @@ static void loop_run(struct loop *loop)
 
 /* ---- the ring: set up and torn down ---- */
 
-/*
- * Completions want a moment to be processed in our task. By default the kernel interrupts the
- * task for that, which made this backend slower than readiness. Better, best first:
- *   DEFER_TASKRUN  (6.1) in one go when we wait; needs SINGLE_ISSUER: one thread submits
- *   COOP_TASKRUN   (5.19) at the next system call of any kind
- */
-static int ring_try(struct io_uring *ring, unsigned sq_entries, unsigned cq_entries)
-{
-    static const unsigned ways[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-        IORING_SETUP_COOP_TASKRUN,
-        0,
-    };
-    int result = -EINVAL;
-
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0] && result == -EINVAL; i++) {
-        struct io_uring_params params = {
-            .flags = ways[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-            .cq_entries = cq_entries,
-        };
-        result = io_uring_queue_init_params(sq_entries, ring, &params);
-    }
-    return result;
-}
-
-/* Ring memory counts towards RLIMIT_MEMLOCK, and that of rings closed a moment ago still does:
- * smaller first, then later. */
-static int ring_open(struct io_uring *ring, unsigned sq_entries, unsigned cq_entries)
-{
-    const struct timespec pause = {.tv_nsec = RING_RETRY_NS};
-    const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
-    int result = ring_try(ring, sq_entries, cq_entries);
-
-    for (int tries = 1; result == -ENOMEM && tries < RING_TRIES; tries++) {
-        if (sq_entries / 2 >= RING_SQ_ENTRIES_SMALLEST) {
-            sq_entries /= 2;
-            cq_entries /= 2;
-        }
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-        result = ring_try(ring, sq_entries, cq_entries);
-    }
-    if (result == 0 && (ring->features & features) != features) {
-        io_uring_queue_exit(ring);
-        result = -EOPNOTSUPP;
-    }
-    return result;
-}
-
-static unsigned power_of_two(size_t at_least, unsigned low, unsigned high)
-{
-    unsigned power = low;
-
-    while (power < at_least && power < high) {
-        power *= 2;
-    }
-    return power;
-}
-
 static int buffers_share(struct loop *loop)
 {
-    const unsigned count = power_of_two(loop->place_count, BUFFERS_MIN, BUFFERS_MAX);
+    const unsigned count = ring_power_of_two(loop->place_count, BUFFERS_MIN, BUFFERS_MAX);
 
     loop->buffers = aligned_alloc(BUFFER_RING_ALIGNMENT, (size_t)count * BUFFER_BYTES);
     loop->buffer_ring = aligned_alloc(BUFFER_RING_ALIGNMENT, BUFFER_RING_ALIGNMENT);
@@ -1057,8 +994,9 @@ static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_coun
         return result;
     }
     /* Room for all that can be under way: a receive and a close of each place, and the rest. */
-    result = ring_open(&loop->ring, power_of_two(loop->place_count, SQ_ENTRIES_MIN, SQ_ENTRIES_MAX),
-                       power_of_two(2 * (size_t)loop->place_count + CQ_ENTRIES_MIN, CQ_ENTRIES_MIN,
+    result =
+        ring_open(&loop->ring, ring_power_of_two(loop->place_count, SQ_ENTRIES_MIN, SQ_ENTRIES_MAX),
+                  ring_power_of_two(2 * (size_t)loop->place_count + CQ_ENTRIES_MIN, CQ_ENTRIES_MIN,
                                     CQ_ENTRIES_MAX));
     if (result < 0) {
         loop->ring.ring_fd = -1;
@@ -1134,80 +1072,17 @@ static int raw_io_uring_download_many(const struct download_job *job,
 
 /* ---- can it run here? ---- */
 
-/* Why io_uring_setup(2) says no, as far as one can know. */
-static void explain(char hint[64], int error)
+static int raw_io_uring_probe(char reason[BENCH_REASON_BYTES])
 {
-    hint[0] = '\0';
-    if (error == EPERM) {
-        int disabled = 0;
-        FILE *setting = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-        if (setting != NULL) {
-            if (fscanf(setting, "%d", &disabled) != 1) {
-                disabled = 0;
-            }
-            (void)fclose(setting);
-        }
-        if (disabled != 0) {
-            (void)snprintf(hint, 64, " (kernel.io_uring_disabled = %d)", disabled);
-        } else {
-            (void)snprintf(hint, 64, " (a container's seccomp filter?)");
-        }
-    } else if (error == ENOSYS) {
-        (void)snprintf(hint, 64, " (a kernel older than 5.1, or built without)");
-    } else if (error == EOPNOTSUPP) {
-        (void)snprintf(hint, 64, " (a kernel older than 5.11)");
-    } else if (error == ENOMEM) {
-        (void)snprintf(hint, 64, " (RLIMIT_MEMLOCK?)");
-    }
-}
-
-static const char *missing_operation(struct io_uring *ring)
-{
-    static const struct {
-        int opcode;
-        const char *name;
-    } needed[] = {
+    static const struct ring_operation needed[] = {
         {IORING_OP_CONNECT, "CONNECT"},   {IORING_OP_SEND, "SEND"},
         {IORING_OP_RECV, "RECV"},         {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
         {IORING_OP_CLOSE, "CLOSE"},       {IORING_OP_OPENAT, "OPENAT"},
         {IORING_OP_WRITE, "WRITE"},       {IORING_OP_RENAMEAT, "RENAMEAT"},
         {IORING_OP_UNLINKAT, "UNLINKAT"},
     };
-    const char *missing = NULL;
 
-    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
-    if (probe == NULL) {
-        return "PROBE";
-    }
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0] && missing == NULL; i++) {
-        if (!io_uring_opcode_supported(probe, needed[i].opcode)) {
-            missing = needed[i].name;
-        }
-    }
-    io_uring_free_probe(probe);
-    return missing;
-}
-
-static int raw_io_uring_probe(char reason[BENCH_REASON_BYTES])
-{
-    struct io_uring ring;
-
-    int result = ring_open(&ring, RING_SQ_ENTRIES_SMALLEST, 2 * RING_SQ_ENTRIES_SMALLEST);
-    if (result < 0) {
-        char hint[64];
-        explain(hint, -result);
-        (void)snprintf(reason, BENCH_REASON_BYTES, "io_uring_setup: %s%s", strerrordesc_np(-result),
-                       hint);
-        return result;
-    }
-    const char *missing = missing_operation(&ring);
-    if (missing != NULL) {
-        (void)snprintf(reason, BENCH_REASON_BYTES, "io_uring: this kernel has no operation %s",
-                       missing);
-        result = -EOPNOTSUPP;
-    }
-    io_uring_queue_exit(&ring);
-    return result;
+    return ring_probe(needed, sizeof needed / sizeof needed[0], reason);
 }
 
 #else
