@@ -44,7 +44,7 @@ void usage_between(const struct usage_mark *from, const struct usage_mark *to,
     usage->major_faults = to->major_faults - from->major_faults;
 }
 
-int64_t usage_max_rss_kib(void)
+static int64_t own_max_rss_kib(void)
 {
     FILE *status = fopen("/proc/self/status", "re");
     char line[256];
@@ -61,6 +61,15 @@ int64_t usage_max_rss_kib(void)
     }
     (void)fclose(status);
     return kib;
+}
+
+int64_t usage_max_rss_kib(void)
+{
+    struct rusage children = {0};
+
+    int64_t own_kib = own_max_rss_kib();
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    return own_kib > children.ru_maxrss ? own_kib : children.ru_maxrss;
 }
 
 int64_t usage_descriptors(void)

@@ -20,8 +20,9 @@ void usage_mark(struct usage_mark *mark);
 void usage_between(const struct usage_mark *from, const struct usage_mark *to,
                    struct trial_usage *usage);
 
-/** Highest resident size of this program image in KiB; 0 when unknown. getrusage's figure is
- *  not used: it is inherited from the process that executed us. */
+/** Highest resident size in KiB of this program image, or of one of its ended children if that
+ *  was higher; 0 when unknown. What getrusage says of ourselves is not used: it is inherited from
+ *  the process that executed us. */
 int64_t usage_max_rss_kib(void);
 
 /** Open descriptors of this process; -1 when unknown. */
