@@ -7,6 +7,7 @@
 #define BACKENDS(X)                                                                                \
     X(curl_sequential)                                                                             \
     X(curl_threads)                                                                                \
+    X(curl_processes)                                                                              \
     X(curl_multi)                                                                                  \
     X(curl_libuv)                                                                                  \
     X(raw_sequential)                                                                              \
