@@ -10,6 +10,7 @@
     X(curl_processes)                                                                              \
     X(curl_multi)                                                                                  \
     X(curl_libuv)                                                                                  \
+    X(curl_io_uring)                                                                               \
     X(raw_sequential)                                                                              \
     X(raw_threads)                                                                                 \
     X(raw_epoll)                                                                                   \
