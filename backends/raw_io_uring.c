@@ -95,6 +95,7 @@ struct file_save {
     int error; /* the first one; errno value */
     size_t written;
     size_t size_before; /* of a file written in place */
+    bool creates;       /* it is not there, or to be a new one */
     bool temporary_cleared;
     bool temporary_exists;
     char temporary[SAVE_PATH_BYTES_MAX];
@@ -354,10 +355,12 @@ static enum transfer_step file_finish(struct loop *loop, struct place *place)
     return exchange_saved(&place->exchange, place->file->error, loop->now_ns);
 }
 
+/* What is there already is opened without O_CREAT: with that flag the ring always hands the call to
+ * a worker thread, without it the answer mostly comes from memory. */
 static enum transfer_step file_open(struct loop *loop, struct place *place)
 {
     const char *path = place->exchange.transfer.request->save_name;
-    int flags = SAVE_OPEN_DIRECT;
+    int flags = place->file->creates ? SAVE_OPEN_DIRECT : SAVE_OPEN_DIRECT & ~O_CREAT;
 
     if (saves_atomically(loop)) {
         path = place->file->temporary;
@@ -456,6 +459,10 @@ static enum transfer_step file_opened(struct loop *loop, struct place *place, in
         file->temporary_cleared = true;
         return file_unlink(loop, place);
     }
+    if (result == -ENOENT && !file->creates) {
+        file->creates = true;
+        return file_open(loop, place);
+    }
     if (result < 0) {
         file->error = -result;
         return file_finish(loop, place);
@@ -529,7 +536,7 @@ static enum transfer_step save_start(struct loop *loop, struct place *place)
         return exchange_saved(&place->exchange, EINVAL, loop->now_ns);
     }
     place->state = PLACE_SAVING;
-    *place->file = (struct file_save){.fd = -1};
+    *place->file = (struct file_save){.fd = -1, .creates = saves_atomically(loop)};
     save_temporary_name(place->file->temporary, name, transfer->index);
     return file_open(loop, place);
 }
