@@ -3,7 +3,7 @@
  * Threads:  the caller's
  * Waits in: io_uring_enter(2), which also hands over what is to be watched next
  * Woken by: completions (CQEs) of POLL_ADD; libcurl's one timeout is that of the wait
- * Syscalls per transfer: about 5 (3 poll, 1 send, 1 recv); io_uring_enter is shared
+ * Syscalls per transfer: about 5 (2 poll, 1 send, 1 recv); io_uring_enter is shared
  * Read next: curl_libuv.c, the same over epoll; raw_io_uring.c, where the ring does the work
  *
  * The ring tells that a socket is ready, no more: libcurl reads and writes it itself. What is
