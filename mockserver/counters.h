@@ -18,8 +18,9 @@
 
 #define COUNTERS_STATUS_MAX 600
 #define COUNTERS_LATENESS_BUCKETS 704 /* 16 for each doubling of nanoseconds */
-#define COUNTERS_PATHS_MAX ((size_t)2 * CORPUS_ENTRIES_MAX) /* picture and metadata of each entry  \
-                                                             */
+#define COUNTERS_PATHS_MAX                                                                         \
+    ((size_t)2 * CORPUS_ENTRIES_MAX)    /* picture and metadata of each entry                      \
+                                         */
 #define COUNTERS_NUMBERS_MAX (1u << 24) /* request numbers watched for repeats */
 #define COUNTERS_ATTEMPTS_MAX 8         /* attempts watched for repeats */
 #define COUNTERS_NO_PATH SIZE_MAX

@@ -17,37 +17,61 @@ struct field_state {
     bool keep_alive;
 };
 
-static bool text_is(struct text text, const char *word)
-{
-    return strlen(word) == text.bytes && strncasecmp(text.data, word, text.bytes) == 0;
-}
+/* What a byte may be part of: one look instead of a row of comparisons. */
+enum byte_kind {
+    BYTE_TOKEN = 1,  /* RFC 9110 section 5.6.2 */
+    BYTE_TARGET = 2, /* printable ASCII but blank and '#' */
+    BYTE_VALUE = 4,  /* all but controls; a tab is fine */
+};
 
-/* RFC 9110 section 5.6.2 */
-static bool is_token_char(unsigned char c)
+#define T (BYTE_TOKEN | BYTE_TARGET | BYTE_VALUE)
+#define P (BYTE_TARGET | BYTE_VALUE)
+#define V BYTE_VALUE
+#define H (BYTE_TOKEN | BYTE_VALUE)
+
+static const uint8_t byte_kinds[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0, /* 0x09: tab */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    V, T, P, H, T, T, T, T, P, P, T, T, P, T, T, P, /*  !"#$%&'()*+,-./ */
+    T, T, T, T, T, T, T, T, T, T, P, P, P, P, P, P, /* 0123456789:;<=>? */
+    P, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, /* @ABCDEFGHIJKLMNO */
+    T, T, T, T, T, T, T, T, T, T, T, P, P, P, T, T, /* PQRSTUVWXYZ[\]^_ */
+    T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, /* `abcdefghijklmno */
+    T, T, T, T, T, T, T, T, T, T, T, P, T, P, T, 0, /* pqrstuvwxyz{|}~ */
+};
+
+#undef T
+#undef P
+#undef V
+#undef H
+
+static bool all_are(struct text text, enum byte_kind kind)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    unsigned common = kind;
+    for (size_t i = 0; i < text.bytes; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        common &= c < 0x80 ? byte_kinds[c] : BYTE_VALUE;
+    }
+    return common != 0;
 }
 
 static bool is_token(struct text text)
 {
+    return text.bytes > 0 && all_are(text, BYTE_TOKEN);
+}
+
+/* Whatever its case. @param word  lower-case letters and '-'; of a text without controls */
+static inline bool text_is(struct text text, const char *word)
+{
+    if (text.bytes != strlen(word)) {
+        return false;
+    }
     for (size_t i = 0; i < text.bytes; i++) {
-        if (!is_token_char((unsigned char)text.data[i])) {
+        if ((text.data[i] | 0x20) != word[i]) {
             return false;
         }
     }
-    return text.bytes > 0;
-}
-
-static bool has_control(struct text text)
-{
-    for (size_t i = 0; i < text.bytes; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return true;
-        }
-    }
-    return false;
+    return true;
 }
 
 static bool is_blank(char c)
@@ -115,7 +139,7 @@ static enum request_method method_of(struct text name)
 static int parse_target(struct text target, struct request *request)
 {
     static const char scheme[] = "http://";
-    if (target.bytes >= sizeof(scheme) - 1 &&
+    if (target.bytes >= sizeof(scheme) - 1 && target.data[0] != '/' &&
         strncasecmp(target.data, scheme, sizeof(scheme) - 1) == 0) {
         target.data += sizeof(scheme) - 1;
         target.bytes -= sizeof(scheme) - 1;
@@ -129,11 +153,8 @@ static int parse_target(struct text target, struct request *request)
     if (target.bytes == 0 || target.data[0] != '/') {
         return -EPROTO;
     }
-    for (size_t i = 0; i < target.bytes; i++) {
-        unsigned char c = (unsigned char)target.data[i];
-        if (c <= 0x20 || c >= 0x7f || c == '#') {
-            return -EPROTO;
-        }
+    if (!all_are(target, BYTE_TARGET)) {
+        return -EPROTO;
     }
     const char *end = target.data + target.bytes;
     struct text path = take_until(&target, '?');
@@ -218,28 +239,28 @@ static int parse_field(struct text line, struct field_state *state, struct reque
     struct text name = take_until(&value, ':');
     value = trim(value);
     /* Also refuses a folded line and a blank before the colon: RFC 9112 sections 5.1, 5.2. */
-    if (!is_token(name) || has_control(value)) {
+    if (!is_token(name) || !all_are(value, BYTE_VALUE)) {
         return -EPROTO;
     }
     switch (name.bytes) {
     case 4:
-        if (text_is(name, "Host")) {
+        if (text_is(name, "host")) {
             bool again = state->has_host;
             state->has_host = true;
             return again ? -EPROTO : 0;
         }
         break;
     case 7:
-        return text_is(name, "X-Bench") ? parse_mark(value, request) : 0;
+        return text_is(name, "x-bench") ? parse_mark(value, request) : 0;
     case 10:
-        if (text_is(name, "Connection")) {
+        if (text_is(name, "connection")) {
             parse_connection(value, state);
         }
         break;
     case 14:
-        return text_is(name, "Content-Length") ? parse_length(value, state, request) : 0;
+        return text_is(name, "content-length") ? parse_length(value, state, request) : 0;
     case 17:
-        request->has_body |= text_is(name, "Transfer-Encoding");
+        request->has_body |= text_is(name, "transfer-encoding");
         break;
     default:
         break;

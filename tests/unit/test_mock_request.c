@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,38 @@ static void test_request__refuses_what_is_not_http(void **state)
     }
 }
 
+/* Every byte, in a method, a target, the name and the value of a field. */
+static void test_request__knows_where_each_byte_may_stand(void **state)
+{
+    static const char *const forms[] = {
+        "G?T / HTTP/1.1\r\n" HOST "\r\n",
+        "GET /? HTTP/1.1\r\n" HOST "\r\n",
+        LINE HOST "A?A: x\r\n\r\n",
+        LINE HOST "A: x?x\r\n\r\n",
+    };
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool token = isalnum((int)c) || (c != 0 && strchr("!#$%&'*+-.^_`|~", (int)c) != NULL);
+        const bool expected[] = {
+            token,
+            c > 0x20 && c < 0x7f && c != '#',
+            token || c == ':', /* then the value is "A: x" */
+            (c >= 0x20 && c != 0x7f) || c == '\t',
+        };
+        for (size_t form = 0; form < sizeof(forms) / sizeof(forms[0]); form++) {
+            char text[128];
+            struct request request;
+            size_t head_bytes = 0;
+            (void)strcpy(text, forms[form]);
+            *strchr(text, '?') = (char)c;
+            int error = parse(text, strlen(forms[form]), &request, &head_bytes);
+            if ((error == 0) != expected[form]) {
+                fail_msg("0x%02x in form %zu: %d", c, form, error);
+            }
+        }
+    }
+}
+
 static void test_request__limits_the_head(void **state)
 {
     (void)state;
@@ -212,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_request__needs_more_at_every_split),
         cmocka_unit_test(test_request__says_what_becomes_of_the_connection),
         cmocka_unit_test(test_request__refuses_what_is_not_http),
+        cmocka_unit_test(test_request__knows_where_each_byte_may_stand),
         cmocka_unit_test(test_request__limits_the_head),
         cmocka_unit_test(test_request__decodes_percents),
     };
