@@ -10,43 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sum of one counter over the loops, by its offset in struct loop_counters. */
-static uint64_t sum_of(const struct counters *counters, size_t offset)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < counters->loop_count; i++) {
-        const char *loop = (const char *)&counters->loops[i];
-        sum += atomic_load_explicit((const atomic_uint_fast64_t *)(const void *)(loop + offset),
-                                    memory_order_relaxed);
-    }
-    return sum;
-}
-
-static uint64_t highest_of(const struct counters *counters, size_t offset)
-{
-    uint64_t highest = 0;
-    for (size_t i = 0; i < counters->loop_count; i++) {
-        const char *loop = (const char *)&counters->loops[i];
-        uint64_t value = atomic_load_explicit(
-            (const atomic_uint_fast64_t *)(const void *)(loop + offset), memory_order_relaxed);
-        highest = value > highest ? value : highest;
-    }
-    return highest;
-}
-
-static uint64_t first_request_ns(const struct counters *counters)
-{
-    uint64_t first = 0;
-    for (size_t i = 0; i < counters->loop_count; i++) {
-        uint64_t value =
-            atomic_load_explicit(&counters->loops[i].first_request_ns, memory_order_relaxed);
-        if (value != 0 && (first == 0 || value < first)) {
-            first = value;
-        }
-    }
-    return first;
-}
-
 static void put(json_t *object, const char *name, uint64_t value)
 {
     (void)json_object_set_new(object, name, json_integer((json_int_t)value));
@@ -55,7 +18,7 @@ static void put(json_t *object, const char *name, uint64_t value)
 static void put_sum(json_t *object, const struct counters *counters, const char *name,
                     size_t offset)
 {
-    put(object, name, sum_of(counters, offset));
+    put(object, name, counters_sum(counters, offset));
 }
 
 static double seconds_since(struct timeval now, struct timeval then)
@@ -79,7 +42,7 @@ static json_t *by_status_json(const struct counters *counters, const char *prefi
     json_t *object = json_object();
     for (size_t status = 0; status < COUNTERS_STATUS_MAX; status++) {
         char name[32];
-        uint64_t count = sum_of(counters, offset + status * sizeof(atomic_uint_fast64_t));
+        uint64_t count = counters_sum(counters, offset + status * sizeof(counter));
         if (count > 0) {
             (void)snprintf(name, sizeof(name), "%s%zu", prefix, status);
             put(object, name, count);
@@ -94,8 +57,8 @@ static json_t *paths_json(const struct counters *counters, const struct corpus *
     for (size_t i = 0; i < 2 * corpus->count; i++) {
         const struct corpus_entry *entry = &corpus->entries[i / 2];
         char path[40];
-        uint64_t count = sum_of(counters, offsetof(struct loop_counters, paths) +
-                                              i * sizeof(atomic_uint_fast64_t));
+        uint64_t count =
+            counters_sum(counters, offsetof(struct loop_counters, paths) + i * sizeof(counter));
         if (count > 0) {
             (void)snprintf(path, sizeof(path), "/flags/%s/metadata.json", entry->cc);
             put(object, i % 2 == 0 ? entry->path : path, count);
@@ -126,22 +89,32 @@ static void put_traffic(json_t *stats, const struct counters *counters)
     put_sum(stats, counters, "bad_requests", offsetof(struct loop_counters, bad_requests));
 }
 
-static void put_lateness(json_t *stats, const struct counters *counters, const char *name,
-                         unsigned percent)
+static void put_us(json_t *object, const char *name, uint64_t ns)
 {
-    double late_us = (double)counters_lateness_ns(counters, percent) / 1000.0;
-    (void)json_object_set_new(stats, name, json_real(late_us));
+    (void)json_object_set_new(object, name, json_real((double)ns / 1000.0));
+}
+
+static void put_histogram(json_t *stats, const struct counters *counters, const char *name,
+                          size_t offset)
+{
+    json_t *object = json_object();
+    put(object, "count", counters_count(counters, offset));
+    put_us(object, "p50_us", counters_percentile_ns(counters, offset, 50));
+    put_us(object, "p99_us", counters_percentile_ns(counters, offset, 99));
+    put_us(object, "max_us",
+           counters_highest(counters, offset + offsetof(struct histogram, longest_ns)));
+    (void)json_object_set_new(stats, name, object);
 }
 
 static void put_times(json_t *stats, const struct counters *counters)
 {
     put_sum(stats, counters, "sum_delay_ns", offsetof(struct loop_counters, sum_delay_ns));
-    put(stats, "max_delay_ns", highest_of(counters, offsetof(struct loop_counters, max_delay_ns)));
-    put_lateness(stats, counters, "delay_error_p50_us", 50);
-    put_lateness(stats, counters, "delay_error_p99_us", 99);
-    put(stats, "first_request_ns", first_request_ns(counters));
+    put(stats, "max_delay_ns",
+        counters_highest(counters, offsetof(struct loop_counters, max_delay_ns)));
+    put_histogram(stats, counters, "lateness", offsetof(struct loop_counters, lateness));
+    put(stats, "first_request_ns", counters_first_request_ns(counters));
     put(stats, "last_response_ns",
-        highest_of(counters, offsetof(struct loop_counters, last_response_ns)));
+        counters_highest(counters, offsetof(struct loop_counters, last_response_ns)));
 }
 
 char *admin_stats_text(const struct counters *counters, const struct corpus *corpus)

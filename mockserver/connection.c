@@ -301,8 +301,8 @@ static void send_start(struct connection *connection, uint64_t now_ns)
     connection->slice_left = slice_bytes(loop->service);
     connection->pace_ns = now_ns;
     if (connection->reply.counted) {
-        counters_response(loop->own_counters, connection->reply.status, now_ns);
-        counters_add(&loop->own_counters->bytes_out, unsent_bytes(connection));
+        counters_response(loop->own_counters, connection->reply.status, unsent_bytes(connection),
+                          now_ns);
     }
     send_more(connection);
 }
@@ -422,7 +422,7 @@ static void on_deadline(struct deadline *deadline, uint64_t at_ns)
     switch (connection->state) {
     case CONNECTION_DELAYED:
         if (connection->reply.counted) {
-            counters_lateness(connection->loop->own_counters, now_ns - at_ns);
+            histogram_add(&connection->loop->own_counters->lateness, now_ns - at_ns);
         }
         connection->now_ns = now_ns;
         send_start(connection, now_ns);

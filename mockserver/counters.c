@@ -3,68 +3,75 @@
 #include "draw.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define LATENESS_LINEAR 16u /* buckets below this many ns are exact */
+#define LINEAR 16u /* buckets below this many ns are exact */
+
+static struct loop_counters *make_loops(size_t count)
+{
+    size_t bytes = count * sizeof(struct loop_counters);
+    struct loop_counters *loops = aligned_alloc(64, bytes);
+    if (loops != NULL) {
+        memset(loops, 0, bytes);
+    }
+    return loops;
+}
 
 int counters_init(struct counters *counters, size_t loop_count)
 {
     memset(counters, 0, sizeof(*counters));
-    size_t bytes = loop_count * sizeof(struct loop_counters);
-    counters->loops = aligned_alloc(64, bytes);
-    if (counters->loops == NULL) {
-        return -ENOMEM;
-    }
-    memset(counters->loops, 0, bytes);
+    counters->loops = make_loops(loop_count);
+    counters->base = make_loops(loop_count);
     counters->loop_count = loop_count;
     /* Only pages of numbers that do occur are ever touched. */
     void *seen = mmap(NULL, COUNTERS_NUMBERS_MAX, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (seen == MAP_FAILED) {
+    counters->seen = seen == MAP_FAILED ? NULL : seen;
+    if (counters->loops == NULL || counters->base == NULL || counters->seen == NULL) {
         counters_release(counters);
         return -ENOMEM;
     }
-    counters->seen = seen;
     return 0;
 }
 
 void counters_release(struct counters *counters)
 {
     if (counters->seen != NULL) {
-        (void)munmap(counters->seen, COUNTERS_NUMBERS_MAX);
+        (void)munmap((void *)counters->seen, COUNTERS_NUMBERS_MAX);
     }
     free(counters->loops);
+    free(counters->base);
     counters->seen = NULL;
     counters->loops = NULL;
+    counters->base = NULL;
 }
 
-static void zero(atomic_uint_fast64_t *counter, size_t count)
+static uint64_t load(const counter *counted)
 {
-    for (size_t i = 0; i < count; i++) {
-        atomic_store_explicit(&counter[i], 0, memory_order_relaxed);
-    }
+    return atomic_load_explicit(counted, memory_order_relaxed);
 }
 
-static void loop_counters_reset(struct loop_counters *loop)
+static void store(counter *counted, uint64_t value)
 {
-    zero(&loop->accepted, 1);
-    zero(&loop->requests, 1);
-    zero(&loop->other_run, 1);
-    zero(&loop->bytes_out, 1);
-    zero(&loop->client_aborts, 1);
-    zero(&loop->bad_requests, 1);
-    zero(&loop->duplicates, 1);
-    zero(&loop->distinct_keys, 1);
-    zero(&loop->sum_delay_ns, 1);
-    zero(&loop->max_delay_ns, 1);
-    zero(&loop->first_request_ns, 1);
-    zero(&loop->last_response_ns, 1);
-    zero(loop->by_status, COUNTERS_STATUS_MAX);
-    zero(loop->faults, COUNTERS_STATUS_MAX);
-    zero(loop->lateness, COUNTERS_LATENESS_BUCKETS);
-    zero(loop->paths, COUNTERS_PATHS_MAX);
+    atomic_store_explicit(counted, value, memory_order_relaxed);
+}
+
+static const counter *counter_at(const struct loop_counters *loop, size_t offset)
+{
+    return (const counter *)(const void *)((const char *)loop + offset);
+}
+
+/* Extremes do not grow with each request: they are forgotten. A loop that has one in hand at
+ * this moment notes it afterwards, as one that straddles the reset. */
+static void forget_extremes(struct loop_counters *loop)
+{
+    store(&loop->first_request_ns, 0);
+    store(&loop->last_response_ns, 0);
+    store(&loop->max_delay_ns, 0);
+    store(&loop->lateness.longest_ns, 0);
 }
 
 void counters_reset(struct counters *counters, const char *run)
@@ -72,9 +79,13 @@ void counters_reset(struct counters *counters, const char *run)
     size_t run_bytes = strnlen(run, REQUEST_RUN_BYTES_MAX);
     memcpy(counters->run, run, run_bytes);
     counters->run[run_bytes] = '\0';
-    atomic_store(&counters->run_key, run_bytes == 0 ? 0 : draw_key(run, run_bytes));
+    store(&counters->run_key, run_bytes == 0 ? 0 : draw_key(run, run_bytes));
     for (size_t i = 0; i < counters->loop_count; i++) {
-        loop_counters_reset(&counters->loops[i]);
+        forget_extremes(&counters->loops[i]);
+        for (size_t at = 0; at < sizeof(struct loop_counters); at += sizeof(counter)) {
+            store((counter *)(void *)((char *)&counters->base[i] + at),
+                  load(counter_at(&counters->loops[i], at)));
+        }
     }
     for (size_t i = 0; i < COUNTERS_PATHS_MAX; i++) {
         atomic_store_explicit(&counters->tries[i], 0, memory_order_relaxed);
@@ -86,16 +97,24 @@ void counters_reset(struct counters *counters, const char *run)
     (void)getrusage(RUSAGE_SELF, &counters->usage);
 }
 
-static void raise_to(atomic_uint_fast64_t *highest, uint64_t value)
+/* Of what all loops share. */
+static void raise_shared(counter *highest, uint64_t value)
 {
-    uint_fast64_t known = atomic_load_explicit(highest, memory_order_relaxed);
+    uint_fast64_t known = load(highest);
     while (known < value && !atomic_compare_exchange_weak(highest, &known, value)) {
+    }
+}
+
+static void raise_own(counter *highest, uint64_t value)
+{
+    if (load(highest) < value) {
+        store(highest, value);
     }
 }
 
 void counters_enter(struct counters *counters)
 {
-    raise_to(&counters->max_in_flight, atomic_fetch_add(&counters->in_flight, 1) + 1);
+    raise_shared(&counters->max_in_flight, atomic_fetch_add(&counters->in_flight, 1) + 1);
 }
 
 void counters_leave(struct counters *counters)
@@ -106,7 +125,7 @@ void counters_leave(struct counters *counters)
 void counters_open(struct counters *counters, struct loop_counters *loop)
 {
     counters_add(&loop->accepted, 1);
-    raise_to(&counters->max_open, atomic_fetch_add(&counters->open, 1) + 1);
+    raise_shared(&counters->max_open, atomic_fetch_add(&counters->open, 1) + 1);
 }
 
 void counters_close(struct counters *counters)
@@ -127,20 +146,26 @@ static void note_number(struct counters *counters, struct loop_counters *loop, u
     counters_add(&loop->duplicates, (before & bit) != 0);
 }
 
+static bool is_of_run(const struct request *request, uint64_t run_key)
+{
+    return run_key == 0 ||
+           (request->run != NULL && draw_key(request->run, request->run_bytes) == run_key);
+}
+
 uint32_t counters_request(struct counters *counters, struct loop_counters *loop,
                           const struct request *request, size_t path, uint64_t now_ns)
 {
     counters_add(&loop->requests, 1);
-    if (atomic_load_explicit(&loop->first_request_ns, memory_order_relaxed) == 0) {
-        atomic_store_explicit(&loop->first_request_ns, now_ns, memory_order_relaxed);
+    if (load(&loop->first_request_ns) == 0) {
+        store(&loop->first_request_ns, now_ns);
     }
     if (path != COUNTERS_NO_PATH) {
         counters_add(&loop->paths[path], 1);
     }
-    uint64_t run_key = atomic_load_explicit(&counters->run_key, memory_order_relaxed);
-    bool ours = run_key == 0 ||
-                (request->run != NULL && draw_key(request->run, request->run_bytes) == run_key);
-    counters_add(&loop->other_run, !ours);
+    bool ours = is_of_run(request, load(&counters->run_key));
+    if (!ours) {
+        counters_add(&loop->other_run, 1);
+    }
     if (request->has_number) {
         uint32_t attempt = request->attempt == 0 ? 1 : request->attempt;
         if (ours) {
@@ -156,62 +181,103 @@ uint32_t counters_request(struct counters *counters, struct loop_counters *loop,
     return tries;
 }
 
-void counters_response(struct loop_counters *loop, int status, uint64_t now_ns)
+void counters_response(struct loop_counters *loop, int status, uint64_t bytes, uint64_t now_ns)
 {
     counters_add(&loop->by_status[status], 1);
-    raise_to(&loop->last_response_ns, now_ns);
+    counters_add(&loop->bytes_out, bytes);
+    store(&loop->last_response_ns, now_ns);
 }
 
 void counters_delay(struct loop_counters *loop, uint64_t delay_ns)
 {
     counters_add(&loop->sum_delay_ns, delay_ns);
-    raise_to(&loop->max_delay_ns, delay_ns);
+    raise_own(&loop->max_delay_ns, delay_ns);
 }
 
-static size_t lateness_bucket(uint64_t ns)
+static size_t bucket_of(uint64_t ns)
 {
-    if (ns < LATENESS_LINEAR) {
+    if (ns < LINEAR) {
         return (size_t)ns;
     }
     unsigned octave = 63 - (unsigned)__builtin_clzll(ns); /* 4 and up */
-    size_t bucket = (size_t)(octave - 3) * LATENESS_LINEAR + ((ns >> (octave - 4)) & 15);
-    return bucket < COUNTERS_LATENESS_BUCKETS ? bucket : COUNTERS_LATENESS_BUCKETS - 1;
+    size_t bucket = (size_t)(octave - 3) * LINEAR + ((ns >> (octave - 4)) & 15);
+    return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
-/* The largest lateness that falls into a bucket. */
-static uint64_t lateness_of_bucket(size_t bucket)
+/* The longest time that falls into a bucket. */
+static uint64_t longest_of_bucket(size_t bucket)
 {
-    if (bucket < LATENESS_LINEAR) {
+    if (bucket < LINEAR) {
         return bucket;
     }
-    unsigned octave = (unsigned)(bucket / LATENESS_LINEAR) + 3;
+    unsigned octave = (unsigned)(bucket / LINEAR) + 3;
     uint64_t step = UINT64_C(1) << (octave - 4);
-    return (UINT64_C(1) << octave) + (bucket % LATENESS_LINEAR + 1) * step - 1;
+    return (UINT64_C(1) << octave) + (bucket % LINEAR + 1) * step - 1;
 }
 
-void counters_lateness(struct loop_counters *loop, uint64_t late_ns)
+void histogram_add(struct histogram *histogram, uint64_t ns)
 {
-    counters_add(&loop->lateness[lateness_bucket(late_ns)], 1);
+    counters_add(&histogram->buckets[bucket_of(ns)], 1);
+    raise_own(&histogram->longest_ns, ns);
 }
 
-uint64_t counters_lateness_ns(const struct counters *counters, unsigned percent)
+uint64_t counters_sum(const struct counters *counters, size_t offset)
 {
-    uint64_t sums[COUNTERS_LATENESS_BUCKETS] = {0};
-    uint64_t total = 0;
+    uint64_t sum = 0;
     for (size_t i = 0; i < counters->loop_count; i++) {
-        for (size_t b = 0; b < COUNTERS_LATENESS_BUCKETS; b++) {
-            uint64_t count =
-                atomic_load_explicit(&counters->loops[i].lateness[b], memory_order_relaxed);
-            sums[b] += count;
-            total += count;
+        sum += load(counter_at(&counters->loops[i], offset)) -
+               load(counter_at(&counters->base[i], offset));
+    }
+    return sum;
+}
+
+uint64_t counters_highest(const struct counters *counters, size_t offset)
+{
+    uint64_t highest = 0;
+    for (size_t i = 0; i < counters->loop_count; i++) {
+        uint64_t value = load(counter_at(&counters->loops[i], offset));
+        highest = value > highest ? value : highest;
+    }
+    return highest;
+}
+
+uint64_t counters_first_request_ns(const struct counters *counters)
+{
+    uint64_t first = 0;
+    for (size_t i = 0; i < counters->loop_count; i++) {
+        uint64_t value = load(&counters->loops[i].first_request_ns);
+        if (value != 0 && (first == 0 || value < first)) {
+            first = value;
         }
     }
-    uint64_t above = total * (100 - percent) / 100; /* how many may be later */
-    for (size_t b = COUNTERS_LATENESS_BUCKETS; b-- > 0;) {
-        if (sums[b] > above) {
-            return lateness_of_bucket(b);
+    return first;
+}
+
+static size_t bucket_offset(size_t histogram, size_t bucket)
+{
+    return histogram + offsetof(struct histogram, buckets) + bucket * sizeof(counter);
+}
+
+uint64_t counters_count(const struct counters *counters, size_t offset)
+{
+    uint64_t total = 0;
+    for (size_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+        total += counters_sum(counters, bucket_offset(offset, bucket));
+    }
+    return total;
+}
+
+uint64_t counters_percentile_ns(const struct counters *counters, size_t offset, unsigned percent)
+{
+    uint64_t longest = counters_highest(counters, offset + offsetof(struct histogram, longest_ns));
+    uint64_t above = counters_count(counters, offset) * (100 - percent) / 100; /* may be longer */
+    for (size_t bucket = HISTOGRAM_BUCKETS; bucket-- > 0;) {
+        uint64_t count = counters_sum(counters, bucket_offset(offset, bucket));
+        if (count > above) {
+            uint64_t edge = longest_of_bucket(bucket);
+            return edge < longest ? edge : longest;
         }
-        above -= sums[b];
+        above -= count;
     }
     return 0;
 }
