@@ -141,9 +141,7 @@ static void reply_text(struct connection *connection, const struct request *requ
                      &(struct reply){
                          .status = status,
                          .content_type = owned != NULL ? "application/json" : "text/plain",
-                         .body = {.base = (const uint8_t *)text,
-                                  .ring_bytes = strlen(text),
-                                  .bytes = strlen(text)},
+                         .body = {.base = text, .ring_bytes = strlen(text), .bytes = strlen(text)},
                          .owned = owned,
                          .head_only = request->method == REQUEST_HEAD,
                      });

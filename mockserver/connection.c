@@ -1,5 +1,6 @@
 #include "connection.h"
 
+#include "canned.h"
 #include "status.h"
 
 #include "backends/clock.h"
@@ -8,50 +9,66 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define SPILL_BYTES_STOP 65536 /* with this much unread the client has to wait */
+#define SPILL_BYTES_STOP 65536       /* with this much unread the client has to wait */
+#define SEND_TURN_BYTES (256 * 1024) /* of one reply, before others have their turn */
 #define DRAIN_NS (1 * NS_PER_S)
 #define SLICES_PER_S 100
 
 static void consume_spill(struct connection *connection);
-static void send_more(struct connection *connection);
 
-/* --- the list of those that wait for their clients --- */
+/* --- the round of those that may wait for their clients --- */
 
-static void idle_remove(struct connection *connection)
+static void patrol_remove(struct connection *connection)
 {
     struct event_loop *loop = connection->loop;
-    if (!connection->is_idle) {
-        return;
-    }
-    if (connection->idle_previous != NULL) {
-        connection->idle_previous->idle_next = connection->idle_next;
+    if (connection->patrol_previous != NULL) {
+        connection->patrol_previous->patrol_next = connection->patrol_next;
     } else {
-        loop->idle = connection->idle_next;
+        loop->patrol = connection->patrol_next;
     }
-    if (connection->idle_next != NULL) {
-        connection->idle_next->idle_previous = connection->idle_previous;
+    if (connection->patrol_next != NULL) {
+        connection->patrol_next->patrol_previous = connection->patrol_previous;
     } else {
-        loop->idle_last = connection->idle_previous;
+        loop->patrol_last = connection->patrol_previous;
     }
-    connection->is_idle = false;
 }
 
-static void idle_add(struct connection *connection, uint64_t now_ns)
+static void patrol_append(struct connection *connection, uint64_t now_ns)
 {
     struct event_loop *loop = connection->loop;
-    idle_remove(connection);
-    connection->idle_since_ns = now_ns;
-    connection->idle_next = NULL;
-    connection->idle_previous = loop->idle_last;
-    if (loop->idle_last != NULL) {
-        loop->idle_last->idle_next = connection;
+    connection->patrolled_ns = now_ns;
+    connection->patrol_next = NULL;
+    connection->patrol_previous = loop->patrol_last;
+    if (loop->patrol_last != NULL) {
+        loop->patrol_last->patrol_next = connection;
     } else {
-        loop->idle = connection;
+        loop->patrol = connection;
     }
-    loop->idle_last = connection;
-    connection->is_idle = true;
+    loop->patrol_last = connection;
+}
+
+/* --- watching the socket --- */
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+/* Costs a system call, so only when something changes. */
+static bool watch(struct connection *connection, int events)
+{
+    if (events == connection->watched) {
+        return true;
+    }
+    connection->watched = events;
+    return events == 0 ? uv_poll_stop(&connection->poll) == 0
+                       : uv_poll_start(&connection->poll, events, on_ready) == 0;
+}
+
+/* A client that sends on and on without reading has to wait. */
+static int reading(const struct connection *connection)
+{
+    return connection->spill_bytes > SPILL_BYTES_STOP ? 0 : UV_READABLE;
 }
 
 /* --- the end --- */
@@ -68,8 +85,6 @@ static void on_closed(uv_handle_t *handle)
     if (connection->open_next != NULL) {
         connection->open_next->open_previous = connection->open_previous;
     }
-    free(connection->spill);
-    connection->spill = NULL;
     connection->open_next = loop->free;
     loop->free = connection;
 }
@@ -93,8 +108,12 @@ static void leave_open(struct connection *connection)
 
 static void reply_release(struct connection *connection)
 {
-    free(connection->reply.owned);
-    connection->reply.owned = NULL;
+    if (connection->reply.owned != NULL || connection->own_head != NULL) {
+        free(connection->reply.owned);
+        free(connection->own_head);
+        connection->reply.owned = NULL;
+        connection->own_head = NULL;
+    }
 }
 
 static uint64_t unsent_bytes(const struct connection *connection)
@@ -115,14 +134,15 @@ static void connection_close(struct connection *connection)
     }
     connection->state = CONNECTION_CLOSING;
     deadline_clear(&loop->deadlines, &connection->deadline);
-    idle_remove(connection);
+    patrol_remove(connection);
     leave_flight(connection);
     leave_open(connection);
-    /* A pending write still points into the body: it ends before the close callback. */
-    if (!connection->write_pending) {
-        reply_release(connection);
-    }
-    uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    reply_release(connection);
+    free(connection->spill);
+    connection->spill = NULL;
+    /* In this order: the loop has to forget the descriptor before its number is used again. */
+    uv_close((uv_handle_t *)&connection->poll, on_closed);
+    (void)close(connection->fd);
 }
 
 /* The client went away, or made us wait too long, before it had its answer. */
@@ -138,12 +158,6 @@ static void connection_abort(struct connection *connection)
     connection_close(connection);
 }
 
-static void on_shutdown(uv_shutdown_t *shutdown, int status)
-{
-    (void)shutdown;
-    (void)status; /* the drain ends with the client's end, or at its deadline */
-}
-
 /* Closing with input unread would reset the connection and could destroy the answer on its
  * way: say that nothing follows, and throw away what comes (RFC 9112 section 9.6). */
 static void drain_start(struct connection *connection)
@@ -151,8 +165,7 @@ static void drain_start(struct connection *connection)
     struct event_loop *loop = connection->loop;
     connection->state = CONNECTION_DRAINING;
     connection->spill_bytes = 0;
-    idle_remove(connection);
-    if (uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown) != 0) {
+    if (shutdown(connection->fd, SHUT_WR) != 0 || !watch(connection, UV_READABLE)) {
         connection_close(connection);
         return;
     }
@@ -169,27 +182,50 @@ static uint64_t slice_bytes(const struct service *service)
     return service->rate < SLICES_PER_S ? 1 : service->rate / SLICES_PER_S;
 }
 
-/* What may be sent now. @return the number of buffers: 0 when it has to wait for its pace */
-static unsigned next_buffers(struct connection *connection, uv_buf_t buffers[2], size_t *bytes)
+/* What of the body may be sent now, as far as it lies in one piece. */
+static struct iovec next_of_body(const struct connection *connection)
 {
     const struct body *body = &connection->reply.body;
-    unsigned count = 0;
-    *bytes = 0;
-    if (connection->head_sent < connection->head_bytes) {
-        *bytes = connection->head_bytes - connection->head_sent;
-        buffers[count++] = uv_buf_init(connection->head + connection->head_sent, (unsigned)*bytes);
+    uint64_t bytes = connection->body_bytes - connection->body_sent;
+    bytes = bytes < connection->slice_left ? bytes : connection->slice_left;
+    bytes = bytes < SEND_TURN_BYTES ? bytes : SEND_TURN_BYTES;
+    if (bytes == 0) {
+        return (struct iovec){0};
     }
-    uint64_t rest = connection->body_bytes - connection->body_sent;
-    rest = rest < connection->slice_left ? rest : connection->slice_left;
-    if (rest > 0) {
-        uint64_t at = (body->start + connection->body_sent) % body->ring_bytes;
-        uint64_t straight = body->ring_bytes - at;
-        rest = rest < straight ? rest : straight;
-        /* libuv's buffers are not const, but it only reads them here. */
-        buffers[count++] = uv_buf_init((char *)(uintptr_t)(body->base + at), (unsigned)rest);
-        *bytes += (size_t)rest;
+    uint64_t at = body->start + connection->body_sent;
+    at = at < body->ring_bytes ? at : at % body->ring_bytes;
+    uint64_t straight = body->ring_bytes - at;
+    bytes = bytes < straight ? bytes : straight;
+    /* An iovec is not const, but sending only reads. */
+    return (struct iovec){(char *)(uintptr_t)body->base + at, (size_t)bytes};
+}
+
+/* What may be sent now. @return the number of pieces: 0 when it has to wait for its pace */
+static size_t next_pieces(const struct connection *connection, struct iovec pieces[2])
+{
+    size_t head_bytes = connection->head_bytes - connection->head_sent;
+    struct iovec head = {(char *)(uintptr_t)connection->head + connection->head_sent, head_bytes};
+    struct iovec body = next_of_body(connection);
+    if (head_bytes == 0 || body.iov_len == 0) {
+        pieces[0] = head_bytes == 0 ? body : head;
+        return pieces[0].iov_len > 0;
     }
-    return count;
+    pieces[0] = head;
+    if ((char *)head.iov_base + head.iov_len == body.iov_base) {
+        pieces[0].iov_len += body.iov_len;
+        return 1;
+    }
+    pieces[1] = body;
+    return 2;
+}
+
+static ssize_t send_pieces(const struct connection *connection, struct iovec *pieces, size_t count)
+{
+    if (count == 1) {
+        return send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+    }
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    return sendmsg(connection->fd, &message, MSG_NOSIGNAL);
 }
 
 static void note_sent(struct connection *connection, size_t bytes)
@@ -203,36 +239,29 @@ static void note_sent(struct connection *connection, size_t bytes)
     }
 }
 
-static void on_written(uv_write_t *write, int status)
+/* Heads lie in buffers that the next reply writes to, or with dates that change. */
+static bool keep_head(struct connection *connection)
 {
-    struct connection *connection = write->data;
-    connection->write_pending = false;
-    if (connection->state != CONNECTION_SENDING) {
-        reply_release(connection);
-        return;
+    size_t bytes = connection->head_bytes - connection->head_sent;
+    if (bytes == 0 || connection->own_head != NULL) {
+        return true;
     }
-    if (status != 0) {
-        connection_abort(connection);
-        return;
+    connection->own_head = malloc(bytes);
+    if (connection->own_head == NULL) {
+        return false;
     }
-    note_sent(connection, connection->write_bytes);
-    idle_remove(connection);
-    send_more(connection);
-    connection->now_ns = clock_now_ns();
-    consume_spill(connection);
+    memcpy(connection->own_head, connection->head + connection->head_sent, bytes);
+    connection->head = connection->own_head;
+    connection->head_bytes = bytes;
+    connection->head_sent = 0;
+    return true;
 }
 
-/* The client is slower than we are: the loop sends the rest when the socket takes it. */
-static void write_rest(struct connection *connection)
+/* The client is slower than we are: the loop tells when the socket takes more. */
+static void send_later(struct connection *connection)
 {
-    uv_buf_t buffers[2];
-    unsigned count = next_buffers(connection, buffers, &connection->write_bytes);
-    connection->write.data = connection;
-    connection->write_pending = true;
-    idle_add(connection, clock_now_ns());
-    if (uv_write(&connection->write, (uv_stream_t *)&connection->tcp, buffers, count, on_written) !=
-        0) {
-        connection->write_pending = false;
+    connection->waiting_since_ns = clock_now_ns();
+    if (!keep_head(connection) || !watch(connection, reading(connection) | UV_WRITABLE)) {
         connection_abort(connection);
     }
 }
@@ -243,7 +272,10 @@ static void reply_finish(struct connection *connection)
     reply_release(connection);
     if (connection->keep_alive) {
         connection->state = CONNECTION_READING;
-        idle_add(connection, connection->now_ns);
+        connection->waiting_since_ns = connection->now_ns;
+        if (!watch(connection, reading(connection))) {
+            connection_abort(connection);
+        }
     } else if (connection->drain || connection->spill_bytes > 0) {
         drain_start(connection);
     } else {
@@ -257,122 +289,126 @@ static void pace_wait(struct connection *connection)
     connection->slice_left = slice_bytes(service);
     connection->pace_ns += connection->slice_left * NS_PER_S / service->rate;
     deadline_set(&connection->loop->deadlines, &connection->deadline, connection->pace_ns);
+    if (!keep_head(connection) || !watch(connection, reading(connection))) {
+        connection_abort(connection);
+    }
+}
+
+/* Before the write that may be the last: a client that reacts to the last byte at once must not
+ * be counted twice, on whichever loop its next request arrives. */
+static void leave_before_last(struct connection *connection)
+{
+    leave_flight(connection);
+    if (!connection->keep_alive) {
+        leave_open(connection);
+    }
+}
+
+/* It was not the last. */
+static void enter_again(struct connection *connection, bool was_in_flight)
+{
+    if (was_in_flight && !connection->in_flight) {
+        connection->in_flight = true;
+        counters_enter(connection->loop->counters);
+    }
+}
+
+/* @return bytes sent, below `bytes` when the socket takes no more; -errno */
+static ssize_t send_some(struct connection *connection, struct iovec *pieces, size_t count,
+                         size_t bytes)
+{
+    bool was_in_flight = connection->in_flight;
+    if (bytes == unsent_bytes(connection)) {
+        leave_before_last(connection);
+    }
+    ssize_t sent = send_pieces(connection, pieces, count);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        return -errno;
+    }
+    note_sent(connection, sent < 0 ? 0 : (size_t)sent);
+    if (unsent_bytes(connection) > 0) {
+        enter_again(connection, was_in_flight);
+    }
+    return sent < 0 ? 0 : sent;
 }
 
 static void send_more(struct connection *connection)
 {
-    while (!connection->write_pending) {
-        uv_buf_t buffers[2];
-        size_t bytes = 0;
-        uint64_t unsent = unsent_bytes(connection);
-        if (unsent == 0) {
-            reply_finish(connection);
-            return;
-        }
-        unsigned count = next_buffers(connection, buffers, &bytes);
+    for (size_t total = 0; total < SEND_TURN_BYTES;) {
+        struct iovec pieces[2];
+        size_t count = next_pieces(connection, pieces);
         if (count == 0) {
             pace_wait(connection);
             return;
         }
-        if (bytes == unsent) {
-            /* Before the write: a client that reacts to the last byte at once must not be
-             * counted twice, on whichever loop its next request arrives. */
-            leave_flight(connection);
-            if (!connection->keep_alive) {
-                leave_open(connection);
-            }
-        }
-        int sent = uv_try_write((uv_stream_t *)&connection->tcp, buffers, count);
-        if (sent < 0 && sent != UV_EAGAIN) {
+        size_t bytes = pieces[0].iov_len + (count > 1 ? pieces[1].iov_len : 0);
+        ssize_t sent = send_some(connection, pieces, count, bytes);
+        if (sent < 0) {
             connection_abort(connection);
             return;
         }
-        note_sent(connection, sent < 0 ? 0 : (size_t)sent);
-        if (sent < 0 || (size_t)sent < bytes) {
-            write_rest(connection);
+        if (unsent_bytes(connection) == 0) {
+            reply_finish(connection);
+            return;
         }
+        if ((size_t)sent < bytes) {
+            break;
+        }
+        total += (size_t)sent;
     }
+    send_later(connection);
+}
+
+static void make_head(struct connection *connection)
+{
+    struct event_loop *loop = connection->loop;
+    const struct reply *reply = &connection->reply;
+    const char *date = event_loop_date(loop);
+    connection->head_sent = 0;
+    if (reply->canned != NULL && connection->keep_alive && !connection->version_1_0) {
+        canned_set_date(reply->canned, loop->date_second, date);
+        connection->head = reply->canned->head;
+        connection->head_bytes = reply->canned->head_bytes;
+        connection->reply.body.base = connection->head + connection->head_bytes;
+        return;
+    }
+    connection->head = loop->head_buffer;
+    connection->head_bytes = reply_head_write(
+        &(struct reply_head){
+            .status = reply->status,
+            .date = date,
+            .content_type = reply->content_type,
+            .body_bytes = reply->body.bytes,
+            .allow = reply->allow,
+            .fault_name = reply->fault_name,
+            .connection = !connection->keep_alive   ? "close"
+                          : connection->version_1_0 ? "keep-alive"
+                                                    : NULL,
+        },
+        loop->head_buffer, NULL);
 }
 
 static void send_start(struct connection *connection, uint64_t now_ns)
 {
     struct event_loop *loop = connection->loop;
+    const struct reply *reply = &connection->reply;
     connection->state = CONNECTION_SENDING;
     connection->slice_left = slice_bytes(loop->service);
     connection->pace_ns = now_ns;
-    if (connection->reply.counted) {
-        counters_response(loop->own_counters, connection->reply.status, unsent_bytes(connection),
-                          now_ns);
+    connection->body_sent = 0;
+    connection->body_bytes =
+        reply->head_only || !reply_status_has_body(reply->status) ? 0 : reply->body.bytes;
+    make_head(connection);
+    if (reply->counted) {
+        counters_response(loop->own_counters, reply->status, unsent_bytes(connection), now_ns);
+        if (reply->delay_ns > 0) {
+            histogram_add(&loop->own_counters->lateness, clock_now_ns() - connection->due_ns);
+        }
     }
     send_more(connection);
 }
 
 /* --- answering --- */
-
-static void head_put(struct connection *connection, const char *text, size_t bytes)
-{
-    assert(connection->head_bytes + bytes <= sizeof(connection->head));
-    memcpy(connection->head + connection->head_bytes, text, bytes);
-    connection->head_bytes += bytes;
-}
-
-static void head_put_text(struct connection *connection, const char *text)
-{
-    head_put(connection, text, strlen(text));
-}
-
-static void head_put_number(struct connection *connection, uint64_t number)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    head_put(connection, digits + at, sizeof(digits) - at);
-}
-
-static void head_put_field(struct connection *connection, const char *name, const char *value)
-{
-    if (value != NULL) {
-        head_put_text(connection, name);
-        head_put_text(connection, value);
-        head_put(connection, "\r\n", 2);
-    }
-}
-
-static bool status_has_body(int status)
-{
-    return status != 204 && status != 304; /* RFC 9112 section 6.3 */
-}
-
-static void make_head(struct connection *connection, const struct reply *reply)
-{
-    const char *reason = status_text(reply->status);
-    connection->head_bytes = 0;
-    connection->head_sent = 0;
-    head_put_text(connection, "HTTP/1.1 ");
-    head_put_number(connection, (uint64_t)reply->status);
-    head_put(connection, " ", 1);
-    head_put(connection, reason, strlen(reason) - 1);
-    head_put_text(connection, "\r\nDate: ");
-    head_put(connection, event_loop_date(connection->loop), HTTP_DATE_BYTES);
-    head_put_text(connection, "\r\nServer: bench-mockserver\r\n");
-    if (status_has_body(reply->status)) {
-        head_put_field(connection, "Content-Type: ", reply->content_type);
-        head_put_text(connection, "Content-Length: ");
-        head_put_number(connection, reply->body.bytes);
-        head_put(connection, "\r\n", 2);
-    }
-    head_put_field(connection, "Allow: ", reply->allow);
-    head_put_field(connection, "X-Fault: ", reply->fault_name);
-    if (!connection->keep_alive) {
-        head_put_field(connection, "Connection: ", "close");
-    } else if (connection->version_1_0) {
-        head_put_field(connection, "Connection: ", "keep-alive");
-    }
-    head_put(connection, "\r\n", 2);
-}
 
 static void note_counted(struct connection *connection)
 {
@@ -401,35 +437,27 @@ void connection_reply(struct connection *connection, const struct reply *reply)
     if (reply->counted) {
         note_counted(connection);
     }
-    make_head(connection, reply);
-    connection->body_sent = 0;
-    connection->body_bytes =
-        reply->head_only || !status_has_body(reply->status) ? 0 : reply->body.bytes;
     if (reply->delay_ns == 0) {
         send_start(connection, connection->now_ns);
         return;
     }
     connection->state = CONNECTION_DELAYED;
-    idle_remove(connection);
-    deadline_set(&loop->deadlines, &connection->deadline, connection->now_ns + reply->delay_ns);
+    connection->due_ns = connection->now_ns + reply->delay_ns;
+    deadline_set(&loop->deadlines, &connection->deadline, connection->due_ns);
 }
 
-static void on_deadline(struct deadline *deadline, uint64_t at_ns)
+static void on_deadline(struct deadline *deadline, uint64_t at_ns, uint64_t now_ns)
 {
     struct connection *connection =
         (struct connection *)((char *)deadline - offsetof(struct connection, deadline));
-    uint64_t now_ns = clock_now_ns();
+    (void)at_ns;
+    connection->now_ns = now_ns;
     switch (connection->state) {
     case CONNECTION_DELAYED:
-        if (connection->reply.counted) {
-            histogram_add(&connection->loop->own_counters->lateness, now_ns - at_ns);
-        }
-        connection->now_ns = now_ns;
         send_start(connection, now_ns);
         consume_spill(connection);
         break;
     case CONNECTION_SENDING:
-        connection->now_ns = now_ns;
         send_more(connection);
         consume_spill(connection);
         break;
@@ -453,14 +481,13 @@ static void refuse(struct connection *connection, int status)
     }
     connection->drain = true;
     connection->version_1_0 = false;
-    connection_reply(connection, &(struct reply){
-                                     .status = status,
-                                     .content_type = "text/plain",
-                                     .body = {.base = (const uint8_t *)text,
-                                              .ring_bytes = strlen(text),
-                                              .bytes = strlen(text)},
-                                     .close = true,
-                                 });
+    connection_reply(connection,
+                     &(struct reply){
+                         .status = status,
+                         .content_type = "text/plain",
+                         .body = {.base = text, .ring_bytes = strlen(text), .bytes = strlen(text)},
+                         .close = true,
+                     });
 }
 
 /* Answer requests as long as nothing holds us up. @return bytes used */
@@ -491,6 +518,11 @@ static size_t consume(struct connection *connection, const char *data, size_t by
     return at;
 }
 
+static bool is_over(const struct connection *connection)
+{
+    return connection->state == CONNECTION_CLOSING || connection->state == CONNECTION_DRAINING;
+}
+
 static bool spill_append(struct connection *connection, const char *data, size_t bytes)
 {
     size_t needed = connection->spill_bytes + bytes;
@@ -508,56 +540,21 @@ static bool spill_append(struct connection *connection, const char *data, size_t
     return true;
 }
 
-static void on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-    const struct connection *connection = handle->data;
-    (void)suggested;
-    *buffer = uv_buf_init(connection->loop->read_buffer, READ_BUFFER_BYTES);
-}
-
 static void receive(struct connection *connection, const char *data, size_t bytes)
 {
-    if (connection->state == CONNECTION_CLOSING || connection->state == CONNECTION_DRAINING) {
-        return;
-    }
     if (connection->state == CONNECTION_READING && connection->spill_bytes == 0) {
         size_t used = consume(connection, data, bytes);
         data += used;
         bytes -= used;
-        if (bytes == 0 || connection->state == CONNECTION_CLOSING ||
-            connection->state == CONNECTION_DRAINING) {
-            return;
-        }
     }
-    if (!spill_append(connection, data, bytes)) {
+    if (bytes == 0 || is_over(connection) || !spill_append(connection, data, bytes)) {
         return;
     }
     consume_spill(connection);
-    if (connection->state != CONNECTION_READING && connection->state != CONNECTION_CLOSING &&
-        connection->spill_bytes > SPILL_BYTES_STOP) {
-        (void)uv_read_stop((uv_stream_t *)&connection->tcp);
-        connection->read_stopped = true;
-    }
-}
-
-static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buffer)
-{
-    struct connection *connection = stream->data;
-    struct event_loop *loop = connection->loop;
-    if (bytes == 0) {
-        return;
-    }
-    if (bytes < 0) {
+    if (!is_over(connection) && connection->state != CONNECTION_READING &&
+        reading(connection) == 0 && !watch(connection, connection->watched & ~UV_READABLE)) {
         connection_abort(connection);
-        return;
     }
-    uint64_t now_ns = clock_now_ns();
-    /* A loop busy with a thousand new requests must not keep due answers waiting. */
-    if (deadline_queue_is_due(&loop->deadlines, now_ns)) {
-        deadline_queue_run(&loop->deadlines, now_ns);
-    }
-    connection->now_ns = now_ns;
-    receive(connection, buffer->base, (size_t)bytes);
 }
 
 /* Requests that came while the one before was not answered yet. */
@@ -567,17 +564,48 @@ static void consume_spill(struct connection *connection)
         return;
     }
     size_t used = consume(connection, connection->spill, connection->spill_bytes);
-    /* Draining has thrown it away already. */
-    connection->spill_bytes -= used < connection->spill_bytes ? used : connection->spill_bytes;
-    if (connection->spill_bytes > 0) {
-        memmove(connection->spill, connection->spill + used, connection->spill_bytes);
+    if (is_over(connection)) {
+        return; /* it has thrown them away */
     }
-    if (connection->read_stopped && connection->state != CONNECTION_CLOSING &&
-        connection->spill_bytes <= SPILL_BYTES_STOP) {
-        connection->read_stopped = false;
-        if (uv_read_start((uv_stream_t *)&connection->tcp, on_buffer, on_read) != 0) {
-            connection_abort(connection);
+    connection->spill_bytes -= used;
+    memmove(connection->spill, connection->spill + used, connection->spill_bytes);
+    if (!watch(connection, (connection->watched & UV_WRITABLE) | reading(connection))) {
+        connection_abort(connection);
+    }
+}
+
+/* One receive for each time that the loop tells: level-triggered, it tells again. */
+static void receive_once(struct connection *connection)
+{
+    struct event_loop *loop = connection->loop;
+    ssize_t bytes = recv(connection->fd, loop->read_buffer, READ_BUFFER_BYTES, 0);
+    if (bytes > 0) {
+        if (connection->state != CONNECTION_DRAINING) {
+            receive(connection, loop->read_buffer, (size_t)bytes);
         }
+    } else if (bytes == 0 || (errno != EAGAIN && errno != EINTR)) {
+        connection_abort(connection);
+    }
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct connection *connection = poll->data;
+    struct event_loop *loop = connection->loop;
+    uint64_t now_ns = clock_now_ns();
+    /* A loop busy with a thousand new requests must not keep due answers waiting. */
+    (void)deadline_queue_run(&loop->deadlines, now_ns, SIZE_MAX);
+    connection->now_ns = now_ns;
+    if (status != 0) { /* only of a socket in error, which is no longer watched */
+        connection_abort(connection);
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0 && connection->state == CONNECTION_SENDING) {
+        send_more(connection);
+        consume_spill(connection);
+    }
+    if ((events & UV_READABLE) != 0 && connection->state != CONNECTION_CLOSING) {
+        receive_once(connection);
     }
 }
 
@@ -607,31 +635,47 @@ void connection_open(struct event_loop *loop, int fd)
     }
     memset(connection, 0, sizeof(*connection));
     connection->loop = loop;
+    connection->fd = fd;
     connection->deadline.fire = on_deadline;
-    connection->tcp.data = connection;
+    connection->poll.data = connection;
+    if (uv_poll_init(&loop->uv, &connection->poll, fd) != 0) {
+        (void)close(fd);
+        connection->open_next = loop->free;
+        loop->free = connection;
+        return;
+    }
     connection->open_next = loop->open;
     if (loop->open != NULL) {
         loop->open->open_previous = connection;
     }
     loop->open = connection;
-    (void)uv_tcp_init(&loop->uv, &connection->tcp); /* cannot fail without a family */
-    if (uv_tcp_open(&connection->tcp, fd) != 0) {
-        (void)close(fd);
+    connection->waiting_since_ns = clock_now_ns();
+    patrol_append(connection, connection->waiting_since_ns);
+    if (!watch(connection, UV_READABLE)) {
         connection_close(connection);
-        return;
     }
-    if (uv_read_start((uv_stream_t *)&connection->tcp, on_buffer, on_read) != 0) {
-        connection_close(connection);
-        return;
-    }
-    idle_add(connection, clock_now_ns());
 }
 
-void connection_close_idle(struct event_loop *loop, uint64_t now_ns)
+static bool waits_for_client(const struct connection *connection)
 {
-    while (loop->idle != NULL && now_ns - loop->idle->idle_since_ns > loop->service->idle_ns &&
-           now_ns > loop->idle->idle_since_ns) {
-        connection_abort(loop->idle);
+    return connection->state == CONNECTION_READING ||
+           (connection->state == CONNECTION_SENDING && (connection->watched & UV_WRITABLE) != 0);
+}
+
+/* Each is looked at once in idle_ns, so that a request costs no more than noting the time. */
+void connection_close_idle(struct event_loop *loop)
+{
+    const uint64_t idle_ns = loop->service->idle_ns;
+    uint64_t now_ns = clock_now_ns();
+    while (loop->patrol != NULL && now_ns > loop->patrol->patrolled_ns + idle_ns) {
+        struct connection *connection = loop->patrol;
+        if (waits_for_client(connection) && now_ns > connection->waiting_since_ns + idle_ns) {
+            connection_abort(connection);
+        } else {
+            patrol_remove(connection);
+            patrol_append(connection, now_ns);
+        }
+        now_ns = clock_now_ns();
     }
 }
 

@@ -8,11 +8,9 @@
 #include "event_loop.h"
 #include "request.h"
 
-#define CONNECTION_HEAD_BYTES_MAX 512
-
 /** Bytes to send: byte i is base[(start + i) % ring_bytes]. */
 struct body {
-    const uint8_t *base;
+    const void *base;
     uint64_t ring_bytes;
     uint64_t start;
     uint64_t bytes;
@@ -22,6 +20,7 @@ struct reply {
     int status;
     const char *content_type;
     struct body body;
+    struct canned *canned;  /* the same reply made before; NULL: none is */
     void *owned;            /* given to free() when the reply is over; NULL: nothing */
     const char *fault_name; /* X-Fault; NULL: no such field */
     const char *allow;      /* Allow; NULL: no such field */
@@ -40,39 +39,41 @@ enum connection_state {
 };
 
 struct connection {
-    uv_tcp_t tcp;
-    uv_write_t write;
-    uv_shutdown_t shutdown;
+    uv_poll_t poll;
     struct event_loop *loop;
-    struct connection *open_next; /* all of the loop; also links the free ones */
-    struct connection *open_previous;
-    struct connection *idle_next;
-    struct connection *idle_previous;
-    struct deadline deadline;
-    uint64_t idle_since_ns;
-    uint64_t requests;
+    int fd;
+    int watched; /* what the loop watches the socket for */
     enum connection_state state;
-    bool is_idle;      /* in the loop's idle list */
-    bool was_counted;  /* has brought a counted request, and counts as open */
-    bool in_flight;    /* its request counts as in flight */
-    bool read_stopped; /* a client that sends on and on without reading */
-    bool write_pending;
-    bool drain;      /* the client may still be sending when the reply is over */
-    bool keep_alive; /* of the request at hand */
+    bool was_counted; /* has brought a counted request, and counts as open */
+    bool in_flight;   /* its request counts as in flight */
+    bool drain;       /* the client may still be sending when the reply is over */
+    bool keep_alive;  /* of the request at hand */
     bool version_1_0;
-    uint64_t now_ns; /* when the bytes at hand arrived */
-    char *spill;     /* read, but not used yet */
-    size_t spill_bytes;
-    size_t spill_capacity;
+    struct deadline deadline;
+    uint64_t waiting_since_ns; /* for its client, while it does */
+    uint64_t requests;
+    uint64_t now_ns; /* just before the bytes at hand were read */
+    uint64_t due_ns; /* of a delayed reply */
+
     struct reply reply;
-    char head[CONNECTION_HEAD_BYTES_MAX];
+    const char *head;
     size_t head_bytes;
     size_t head_sent;
     uint64_t body_bytes; /* to send: none for HEAD */
     uint64_t body_sent;
-    size_t write_bytes;  /* of the pending write */
     uint64_t slice_left; /* body bytes that may be sent before the next slice is due */
     uint64_t pace_ns;    /* when that is */
+    char *own_head;      /* a head that could not be sent at once; to free */
+
+    char *spill; /* read, but not used yet */
+    size_t spill_bytes;
+    size_t spill_capacity;
+
+    struct connection *open_next; /* all of the loop; also links the free ones */
+    struct connection *open_previous;
+    struct connection *patrol_next;
+    struct connection *patrol_previous;
+    uint64_t patrolled_ns;
 };
 
 /** Take over a connected socket; closes it when that fails. */
@@ -81,7 +82,8 @@ void connection_open(struct event_loop *loop, int fd);
 /** Answer the request at hand; takes over reply->owned. */
 void connection_reply(struct connection *connection, const struct reply *reply);
 
-void connection_close_idle(struct event_loop *loop, uint64_t now_ns);
+/** Those that have waited for their clients too long. */
+void connection_close_idle(struct event_loop *loop);
 void connection_close_all(struct event_loop *loop);
 /** After the close callbacks have run. */
 void connection_free_all(struct event_loop *loop);

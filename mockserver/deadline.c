@@ -108,21 +108,23 @@ void deadline_clear(struct deadline_queue *queue, struct deadline *deadline)
     }
 }
 
-void deadline_queue_run(struct deadline_queue *queue, uint64_t now_ns)
+uint64_t deadline_queue_run(struct deadline_queue *queue, uint64_t now_ns, size_t limit)
 {
-    while (deadline_queue_is_due(queue, now_ns)) {
+    for (size_t i = 0; i < limit && deadline_queue_is_due(queue, now_ns); i++) {
         struct deadline_slot first = queue->slots[0];
         deadline_clear(queue, first.deadline);
-        first.deadline->fire(first.deadline, first.at_ns);
-        if (!deadline_queue_is_due(queue, now_ns)) {
-            now_ns = clock_now_ns(); /* others may have become due meanwhile */
-        }
+        first.deadline->fire(first.deadline, first.at_ns, now_ns);
+        now_ns = clock_now_ns(); /* others may have become due meanwhile */
     }
+    return now_ns;
 }
 
-void deadline_queue_arm(struct deadline_queue *queue)
+void deadline_queue_arm(struct deadline_queue *queue, uint64_t early_ns)
 {
     uint64_t at_ns = queue->count > 0 ? queue->slots[0].at_ns : 0;
+    if (at_ns > early_ns) {
+        at_ns -= early_ns;
+    }
     if (at_ns == queue->armed_ns) {
         return;
     }

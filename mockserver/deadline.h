@@ -12,7 +12,7 @@
 struct deadline;
 
 /** @param at_ns  when it was due */
-typedef void (*deadline_fire)(struct deadline *deadline, uint64_t at_ns);
+typedef void (*deadline_fire)(struct deadline *deadline, uint64_t at_ns, uint64_t now_ns);
 
 /** Lives inside what it belongs to. Zeroed: not set. */
 struct deadline {
@@ -46,11 +46,15 @@ void deadline_set(struct deadline_queue *queue, struct deadline *deadline, uint6
 /** Nothing happens when it is not set. */
 void deadline_clear(struct deadline_queue *queue, struct deadline *deadline);
 
-/** Fire what is due; reads the clock after each batch. */
-void deadline_queue_run(struct deadline_queue *queue, uint64_t now_ns);
+/**
+ * Fire what is due, the earliest first, but no more than `limit`; the clock is read before each.
+ * @param now_ns  the clock as known to the caller
+ * @return the clock as of the last reading
+ */
+uint64_t deadline_queue_run(struct deadline_queue *queue, uint64_t now_ns, size_t limit);
 
-/** Set the timerfd for the earliest deadline, if it is not set so. */
-void deadline_queue_arm(struct deadline_queue *queue);
+/** Set the timerfd to `early_ns` before the earliest deadline, if it is not set so. */
+void deadline_queue_arm(struct deadline_queue *queue, uint64_t early_ns);
 
 static inline bool deadline_queue_is_due(const struct deadline_queue *queue, uint64_t now_ns)
 {

@@ -16,7 +16,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
     struct event_loop *loop = poll->data;
     (void)status;
     (void)events;
-    deadline_queue_run(&loop->deadlines, clock_now_ns());
+    (void)deadline_queue_run(&loop->deadlines, clock_now_ns(), SIZE_MAX);
 }
 
 /* Right before the loop sleeps: nothing due is left behind, and the timer is set. */
@@ -24,15 +24,15 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct event_loop *loop = prepare->data;
     if (loop->deadlines.count > 0) {
-        deadline_queue_run(&loop->deadlines, clock_now_ns());
+        (void)deadline_queue_run(&loop->deadlines, clock_now_ns(), SIZE_MAX);
     }
-    deadline_queue_arm(&loop->deadlines);
+    deadline_queue_arm(&loop->deadlines, 0);
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
     struct event_loop *loop = timer->data;
-    connection_close_idle(loop, clock_now_ns());
+    connection_close_idle(loop);
 }
 
 static void close_handle(uv_handle_t *handle, void *user)

@@ -1,9 +1,10 @@
-/** One libuv loop with what its connections share: deadlines, a read buffer, the date. */
+/** One libuv loop with what its connections share: deadlines, buffers, the date. */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
 
 #include "counters.h"
 #include "deadline.h"
+#include "reply_head.h"
 
 #include <uv.h>
 
@@ -11,8 +12,8 @@
 #include <time.h>
 
 #define READ_BUFFER_BYTES 65536
-#define HTTP_DATE_BYTES 29 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
+struct canned_set;
 struct connection;
 struct request;
 
@@ -44,12 +45,14 @@ struct event_loop {
     const struct service *service;
     struct counters *counters; /* NULL: nothing is counted here */
     struct loop_counters *own_counters;
-    struct connection *open; /* all */
-    struct connection *free; /* to use again */
-    struct connection *idle; /* waiting for their clients, the longest first */
-    struct connection *idle_last;
+    struct canned_set *canned; /* NULL: none */
+    struct connection *open;   /* all */
+    struct connection *free;   /* to use again */
+    struct connection *patrol; /* all, the one looked at longest ago first */
+    struct connection *patrol_last;
     size_t connections; /* open and free */
     char *read_buffer;
+    char head_buffer[REPLY_HEAD_BYTES_MAX];
     time_t date_second;
     char date[HTTP_DATE_BYTES + 1];
     atomic_bool stop;

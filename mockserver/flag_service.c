@@ -1,5 +1,6 @@
 #include "flag_service.h"
 
+#include "canned.h"
 #include "connection.h"
 #include "draw.h"
 #include "manifest.h"
@@ -43,7 +44,7 @@ static void reply_text(struct connection *connection, const struct request *requ
     reply.status = status;
     reply.content_type = "text/plain";
     reply.body = (struct body){
-        .base = (const uint8_t *)text,
+        .base = text,
         .ring_bytes = strlen(text),
         .bytes = strlen(text),
     };
@@ -160,7 +161,7 @@ static void reply_manifest(struct connection *connection, const struct request *
     struct reply reply = {
         .status = 200,
         .content_type = "application/json",
-        .body = {.base = (const uint8_t *)flags->manifest,
+        .body = {.base = flags->manifest,
                  .ring_bytes = flags->manifest_bytes,
                  .bytes = flags->manifest_bytes},
         .head_only = request->method == REQUEST_HEAD,
@@ -178,7 +179,7 @@ static void reply_manifest(struct connection *connection, const struct request *
         }
         reply.owned = text;
         reply.body = (struct body){
-            .base = (const uint8_t *)text,
+            .base = text,
             .ring_bytes = strlen(text),
             .bytes = strlen(text),
         };
@@ -186,29 +187,43 @@ static void reply_manifest(struct connection *connection, const struct request *
     connection_reply(connection, &reply);
 }
 
-static struct body body_of(const struct flag_service *flags, const struct question *question)
+static void put_body(struct reply *reply, const struct flag_service *flags,
+                     const struct question *question)
 {
     const struct corpus_entry *entry = question->entry;
     if (question->route == ROUTE_METADATA) {
-        return (struct body){
-            .base = (const uint8_t *)entry->metadata,
+        reply->content_type = "application/json";
+        reply->body = (struct body){
+            .base = entry->metadata,
             .ring_bytes = entry->metadata_bytes,
             .bytes = entry->metadata_bytes,
         };
-    }
-    if (question->has_size) {
-        return (struct body){
+    } else if (question->has_size) {
+        reply->content_type = "application/octet-stream";
+        reply->body = (struct body){
             .base = flags->ring,
             .ring_bytes = SIZED_BODY_RING_BYTES,
             .start = sized_body_start(question->cc),
             .bytes = question->size,
         };
+    } else {
+        reply->content_type = entry->content_type;
+        reply->body = (struct body){
+            .base = entry->body,
+            .ring_bytes = entry->body_bytes,
+            .bytes = entry->body_bytes,
+        };
     }
-    return (struct body){
-        .base = entry->body,
-        .ring_bytes = entry->body_bytes,
-        .bytes = entry->body_bytes,
-    };
+}
+
+/* The same reply made before, if there is one: its X-Fault is that of the command line. */
+static struct canned *canned_of(const struct connection *connection,
+                                const struct flag_service *flags, const struct question *question,
+                                size_t path)
+{
+    struct canned *canned = &connection->loop->canned->replies[path];
+    bool same = !question->has_size && (!question->has_fault || flags->faults.count > 0);
+    return same && canned->head != NULL ? canned : NULL;
 }
 
 /* Which fault, if any: what the URL asks for goes before what the command line says. */
@@ -223,6 +238,18 @@ static const struct fault_rule *fault_of(const struct flag_service *flags,
     return fault_draw(&asked, flags->seed, key, attempt) == NULL ? NULL : &question->fault;
 }
 
+/* What its draws depend on; none when nothing is drawn. */
+static uint64_t key_of(const struct request *request, const struct flag_service *flags,
+                       const struct question *question)
+{
+    if (flags->delay.kind == DELAY_FIXED && flags->faults.count == 0 && !question->has_fault) {
+        return 0;
+    }
+    return request->has_number
+               ? draw_key_numbered(question->path, question->path_bytes, request->number)
+               : draw_key(question->path, question->path_bytes);
+}
+
 /* A request of a known form: counted, delayed, and hit by faults. */
 static void reply_flag(struct connection *connection, const struct request *request,
                        const struct flag_service *flags, const struct question *question)
@@ -235,9 +262,7 @@ static void reply_flag(struct connection *connection, const struct request *requ
     }
     uint32_t attempt =
         counters_request(flags->counters, counters, request, path, connection->now_ns);
-    uint64_t key = request->has_number
-                       ? draw_key_numbered(question->path, question->path_bytes, request->number)
-                       : draw_key(question->path, question->path_bytes);
+    uint64_t key = key_of(request, flags, question);
     const struct fault_rule *fault = fault_of(flags, question, key, attempt);
     struct reply reply = {.counted = true, .head_only = request->method == REQUEST_HEAD};
     reply.delay_ns = question->has_delay ? question->delay_ns
@@ -253,10 +278,8 @@ static void reply_flag(struct connection *connection, const struct request *requ
         reply_text(connection, request, 404, reply);
     } else {
         reply.status = 200;
-        reply.content_type = question->route == ROUTE_METADATA ? "application/json"
-                             : question->has_size              ? "application/octet-stream"
-                                                               : question->entry->content_type;
-        reply.body = body_of(flags, question);
+        put_body(&reply, flags, question);
+        reply.canned = reply.head_only ? NULL : canned_of(connection, flags, question, path);
         connection_reply(connection, &reply);
     }
 }

@@ -51,12 +51,23 @@ static void *loop_thread(void *loop)
     return NULL;
 }
 
+static int make_loop(struct server *server, size_t i)
+{
+    const char *fault_name = server->options->faults.count > 0 ? "none" : NULL;
+    server->loop_count++;
+    int error = event_loop_init(&server->loops[i], &server->flags.service, &server->counters,
+                                &server->counters.loops[i]);
+    if (error == 0) {
+        error = canned_set_init(&server->canned[i], &server->corpus, fault_name);
+        server->loops[i].canned = &server->canned[i];
+    }
+    return error;
+}
+
 static int start_loops(struct server *server)
 {
     for (size_t i = 0; i < server->options->loops; i++) {
-        server->loop_count++;
-        int error = event_loop_init(&server->loops[i], &server->flags.service, &server->counters,
-                                    &server->counters.loops[i]);
+        int error = make_loop(server, i);
         if (error != 0) {
             return error;
         }
@@ -107,7 +118,8 @@ int server_init(struct server *server, const struct options *options, struct cor
     }
     *problem = "starting";
     server->loops = calloc(options->loops, sizeof(server->loops[0]));
-    if (server->loops == NULL) {
+    server->canned = calloc(options->loops, sizeof(server->canned[0]));
+    if (server->loops == NULL || server->canned == NULL) {
         return -ENOMEM;
     }
     error = counters_init(&server->counters, options->loops);
@@ -135,6 +147,7 @@ void server_release(struct server *server)
     }
     for (size_t i = 0; i < server->loop_count; i++) {
         event_loop_release(&server->loops[i]);
+        canned_set_release(&server->canned[i]);
     }
     if (server->has_admin_loop) {
         event_loop_release(&server->admin_loop);
@@ -145,4 +158,5 @@ void server_release(struct server *server)
     counters_release(&server->counters);
     corpus_release(&server->corpus);
     free(server->loops);
+    free(server->canned);
 }

@@ -3,6 +3,7 @@
 #define MOCKSERVER_SERVER_H
 
 #include "admin.h"
+#include "canned.h"
 #include "flag_service.h"
 #include "listener.h"
 #include "options.h"
@@ -13,9 +14,10 @@ struct server {
     struct counters counters;
     struct flag_service flags;
     struct admin_service admin;
-    struct event_loop *loops; /* [options->loops] */
-    size_t loop_count;        /* initialised */
-    size_t thread_count;      /* running */
+    struct event_loop *loops;  /* [options->loops] */
+    struct canned_set *canned; /* [options->loops] */
+    size_t loop_count;         /* initialised */
+    size_t thread_count;       /* running */
     struct event_loop admin_loop;
     bool has_admin_loop;
     uv_signal_t signals[2];
