@@ -112,6 +112,7 @@ static void put_times(json_t *stats, const struct counters *counters)
     put(stats, "max_delay_ns",
         counters_highest(counters, offsetof(struct loop_counters, max_delay_ns)));
     put_histogram(stats, counters, "lateness", offsetof(struct loop_counters, lateness));
+    put_histogram(stats, counters, "turn", offsetof(struct loop_counters, turns));
     put(stats, "first_request_ns", counters_first_request_ns(counters));
     put(stats, "last_response_ns",
         counters_highest(counters, offsetof(struct loop_counters, last_response_ns)));

@@ -592,9 +592,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct connection *connection = poll->data;
     struct event_loop *loop = connection->loop;
-    uint64_t now_ns = clock_now_ns();
-    /* A loop busy with a thousand new requests must not keep due answers waiting. */
-    (void)deadline_queue_run(&loop->deadlines, now_ns, SIZE_MAX);
+    uint64_t now_ns = event_loop_turn(loop);
     connection->now_ns = now_ns;
     if (status != 0) { /* only of a socket in error, which is no longer watched */
         connection_abort(connection);
@@ -607,6 +605,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     if ((events & UV_READABLE) != 0 && connection->state != CONNECTION_CLOSING) {
         receive_once(connection);
     }
+    event_loop_serve_due(loop, now_ns, 1);
 }
 
 /* --- the beginning --- */
@@ -675,6 +674,7 @@ void connection_close_idle(struct event_loop *loop)
             patrol_remove(connection);
             patrol_append(connection, now_ns);
         }
+        event_loop_serve_due(loop, now_ns, 1);
         now_ns = clock_now_ns();
     }
 }

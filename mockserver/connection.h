@@ -82,7 +82,7 @@ void connection_open(struct event_loop *loop, int fd);
 /** Answer the request at hand; takes over reply->owned. */
 void connection_reply(struct connection *connection, const struct reply *reply);
 
-/** Those that have waited for their clients too long. */
+/** Those that have waited for their clients too long; serves due answers in between. */
 void connection_close_idle(struct event_loop *loop);
 void connection_close_all(struct event_loop *loop);
 /** After the close callbacks have run. */

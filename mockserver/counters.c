@@ -72,6 +72,7 @@ static void forget_extremes(struct loop_counters *loop)
     store(&loop->last_response_ns, 0);
     store(&loop->max_delay_ns, 0);
     store(&loop->lateness.longest_ns, 0);
+    store(&loop->turns.longest_ns, 0);
 }
 
 void counters_reset(struct counters *counters, const char *run)

@@ -53,6 +53,7 @@ struct loop_counters {
     counter faults[COUNTERS_STATUS_MAX]; /* of "status:CODE" */
     counter paths[COUNTERS_PATHS_MAX];
     struct histogram lateness; /* of delayed answers: handed to the kernel, past their due time */
+    struct histogram turns;    /* of the loop, away from its sockets */
 };
 
 struct counters {

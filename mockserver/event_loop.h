@@ -1,4 +1,10 @@
-/** One libuv loop with what its connections share: deadlines, buffers, the date. */
+/**
+ * One libuv loop with what its connections share: deadlines, buffers, the date.
+ *
+ * Whose turn it is: due answers and new requests alternate, one of each as long as there are
+ * both. With due answers first, a loop that has a burst to answer would leave the requests that
+ * follow unread, find them all at once at its end, and so answer the next burst later still.
+ */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
 
@@ -38,6 +44,7 @@ struct event_loop {
     uv_loop_t uv;
     uv_poll_t timer_poll;
     uv_prepare_t prepare;
+    uv_idle_t awake; /* while active, the loop looks at its sockets but does not sleep */
     uv_timer_t sweep;
     uv_async_t wake;
     struct deadline_queue deadlines;
@@ -53,6 +60,8 @@ struct event_loop {
     size_t connections; /* open and free */
     char *read_buffer;
     char head_buffer[REPLY_HEAD_BYTES_MAX];
+    bool in_turn;           /* it has looked at its sockets and serves what it found */
+    uint64_t turn_began_ns; /* since when */
     time_t date_second;
     char date[HTTP_DATE_BYTES + 1];
     atomic_bool stop;
@@ -73,6 +82,12 @@ void event_loop_stop(struct event_loop *loop);
 
 /** Give a connected socket to the loop, from any thread. */
 void event_loop_hand(struct event_loop *loop, int fd);
+
+/** Called first by whatever the loop has found to do. @return the clock */
+uint64_t event_loop_turn(struct event_loop *loop);
+
+/** Send due answers, but no more than `limit`. @param now_ns  the clock, or somewhat before */
+void event_loop_serve_due(struct event_loop *loop, uint64_t now_ns, size_t limit);
 
 /** The value of a Date field, as of now (RFC 9110 section 5.6.7). */
 const char *event_loop_date(struct event_loop *loop);

@@ -2,6 +2,8 @@
 
 #include "connection.h"
 
+#include "backends/clock.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -112,6 +114,7 @@ static void turn_away(struct listener *listener)
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct listener *listener = poll->data;
+    (void)event_loop_turn(listener->loops);
     (void)status;
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
@@ -133,6 +136,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
         } else {
             event_loop_hand(loop, fd);
         }
+        event_loop_serve_due(listener->loops, clock_now_ns(), 1);
     }
 }
 
