@@ -12,9 +12,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
+#define BACKLOG 65535  /* the system cuts it to net.core.somaxconn */
 #define ACCEPTS_MAX 64 /* before others have their turn */
 
 union address {
@@ -101,6 +102,15 @@ static int open_spare(void)
  * would wait there for ever and keep the loop awake. */
 static void turn_away(struct listener *listener)
 {
+    if (!listener->said_full) {
+        struct rlimit limit = {0};
+        listener->said_full = true;
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+        (void)fprintf(stderr,
+                      "mockserver: out of descriptors, connections are turned away: the hard limit "
+                      "is %llu (ulimit -Hn), each connection takes one\n",
+                      (unsigned long long)limit.rlim_cur);
+    }
     if (listener->spare_fd >= 0) {
         (void)close(listener->spare_fd);
     }

@@ -13,7 +13,8 @@
 
 struct listener {
     int fd;
-    int spare_fd; /* given up for a moment when descriptors run out */
+    int spare_fd;   /* given up for a moment when descriptors run out */
+    bool said_full; /* that they did: one line is enough */
     uv_poll_t poll;
     struct event_loop *loops; /* [loop_count] */
     size_t loop_count;

@@ -623,7 +623,6 @@ class End(ServerCase):
             stderr=subprocess.PIPE, text=True, env=self.environment)
         self.addCleanup(server.stdout.close)
         self.addCleanup(server.stderr.close)
-        self.servers.append(server)
         self.port = int(json.loads(server.stdout.readline())["url"].split(":")[2].split("/")[0])
         clients = [self.client() for _ in range(60)]
         served = 0
@@ -635,6 +634,7 @@ class End(ServerCase):
         self.assertIn(served, range(10, 40))
         for client in clients:
             client.socket.close()
+
         def answers():
             with self.client() as client:
                 try:
@@ -642,6 +642,32 @@ class End(ServerCase):
                 except (EOFError, ConnectionError):
                     return False
         wait_for(answers)
+        server.terminate()
+        self.assertEqual(server.wait(20), 0)
+        self.assertRegex(server.stderr.read(), r"^mockserver: out of descriptors, .* is 40 .*\n$")
+
+    def test_the_limit_of_descriptors_is_raised_to_the_hard_one(self):
+        server = subprocess.Popen(["sh", "-c", 'ulimit -Sn 64; exec "$0"', MOCKSERVER],
+                                  stdout=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(server.stdout.close)
+        server.stdout.readline()
+        limits = pathlib.Path(f"/proc/{server.pid}/limits").read_text()
+        soft, hard = [line for line in limits.splitlines() if "open files" in line][0].split()[3:5]
+        self.assertEqual(soft, hard)
+        server.terminate()
+        self.assertEqual(server.wait(20), 0)
+
+    def test_who_keeps_connections_alive_has_them_closed_by_the_client(self):
+        # Who closes first keeps the pair of ports in TIME_WAIT (RFC 9293 section 3.3.2).
+        self.serve()
+        for _ in range(20):
+            with self.client() as client:
+                client.get("/flags/cn/cn.gif")
+        wait_for(lambda: self.stats()["open"] == 0)
+        ours = f":{self.port:04X}"
+        waiting = [line.split()[1] for line in pathlib.Path("/proc/net/tcp").read_text()
+                   .splitlines()[1:] if line.split()[3] == "06"]
+        self.assertEqual([pair for pair in waiting if pair.endswith(ours)], [])
 
 
 if __name__ == "__main__":
