@@ -12,6 +12,7 @@
 #include "steal.h"
 #include "table.h"
 #include "trial.h"
+#include "usage.h"
 
 #include "backends/clock.h"
 #include "backends/registry.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +151,30 @@ static struct sample *next_sample(struct sample_list *list)
     return &list->samples[list->count];
 }
 
+/* @return 0; -EINTR */
+static int rest_ports(const struct run *run)
+{
+    uint64_t left_ns = port_rest_left_ns(&run->port_rest, clock_now_ns());
+    struct pollfd stop = {.fd = interrupt_fd(), .events = POLLIN};
+
+    return poll(&stop, 1, (int)(left_ns / NS_PER_MS)) > 0 ? -EINTR : 0;
+}
+
+/* One trial, once it finds the ports as the first one did. @return 0; -EINTR */
+static int run_trial(struct run *run, const struct plan_cell *cell, const char *mark,
+                     int save_dir_fd, bool count_syscalls, struct body_agreement *agreement,
+                     struct sample *sample)
+{
+    int error = rest_ports(run);
+
+    if (error == 0) {
+        error = trial_run(cell, run->options, mark, save_dir_fd, &run->plan.placement,
+                          count_syscalls, agreement, sample);
+        port_rest_note(&run->port_rest, sample->connections_opened, clock_now_ns());
+    }
+    return error;
+}
+
 /* @return 0, -EINTR, or EXIT_CANNOT_WRITE and the like */
 static int run_one(struct run *run, struct outputs *outputs, struct body_agreement *agreement,
                    size_t cell, uint32_t position)
@@ -167,8 +193,7 @@ static int run_one(struct run *run, struct outputs *outputs, struct body_agreeme
     progress_show(run->samples.count, (size_t)run->options->rounds * run->plan.cells_count,
                   run->rounds_begun, run->options->rounds, planned->label);
     (void)snprintf(mark, sizeof mark, "%s-%zu", run->run_id, run->samples.count + 1);
-    if (trial_run(planned, run->options, mark, outputs->save_dir_fd, &run->plan.placement, false,
-                  agreement, sample) != 0) {
+    if (run_trial(run, planned, mark, outputs->save_dir_fd, false, agreement, sample) != 0) {
         return -EINTR;
     }
     sample->syscalls = run->syscalls[cell];
@@ -238,8 +263,8 @@ static int gather_evidence(struct run *run, struct outputs *outputs,
         }
         progress_show(i, run->plan.cells_count, 0, run->options->rounds, run->plan.cells[i].label);
         (void)snprintf(mark, sizeof mark, "%s-e%zu", run->run_id, i);
-        if (trial_run(&run->plan.cells[i], run->options, mark, outputs->save_dir_fd,
-                      &run->plan.placement, true, agreement, &sample) != 0) {
+        if (run_trial(run, &run->plan.cells[i], mark, outputs->save_dir_fd, true, agreement,
+                      &sample) != 0) {
             return -EINTR;
         }
         run->syscalls[i] = sample.valid ? sample.syscalls : -1;
@@ -257,8 +282,7 @@ static int measure_harness(struct run *run, struct body_agreement *agreement)
     cell.backend = &null;
     cell.bound_s = NAN;
     run->harness_us = NAN;
-    if (trial_run(&cell, run->options, "null", -1, &run->plan.placement, false, agreement,
-                  &sample) != 0) {
+    if (run_trial(run, &cell, "null", -1, false, agreement, &sample) != 0) {
         return -EINTR;
     }
     if (sample.valid) {
@@ -379,6 +403,7 @@ static int measure_and_report(struct run *run, struct outputs *outputs)
             "untrusted_build: only the release preset makes figures to compare";
     }
     make_run_id(run->run_id);
+    port_rest_init(&run->port_rest, usage_local_ports());
     int exit_code = run_rounds(run, outputs);
     int report_code = report(run, outputs);
     if (exit_code == 0) {

@@ -6,11 +6,11 @@
 #include "environment.h"
 #include "perf_counter.h"
 #include "plan.h"
+#include "port_rest.h"
 #include "sample.h"
 
 #define RUN_ID_BYTES 32
 
-/** What every report is made of. Const for the reports. */
 /** A round in which the host took away too much CPU time says nothing: it is left out whole. */
 #define RUN_STEAL_LIMIT 0.05
 
@@ -19,6 +19,7 @@ struct run_round {
     bool discarded;
 };
 
+/** What every report is made of. Const for the reports. */
 struct run {
     const struct options *options;
     struct plan plan;
@@ -28,7 +29,8 @@ struct run {
     struct cell_summary *summaries; /* [plan.cells_count] */
     int64_t *syscalls;              /* [plan.cells_count], in a trial of their own; -1: unknown */
     struct run_round *rounds;       /* [rounds_begun] */
-    double harness_us;              /* per transfer, with nothing downloaded; NAN: unknown */
+    struct port_rest port_rest;
+    double harness_us; /* per transfer, with nothing downloaded; NAN: unknown */
     uint32_t rounds_begun;
     uint32_t rounds_discarded;
     char stop_reason[64];               /* why no further round was begun */
