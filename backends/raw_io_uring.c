@@ -48,7 +48,7 @@
 #define BUFFER_GROUP 0
 #define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
 
-#define STARTS_PER_TURN 64 /* so that the first answers need not wait for the last question */
+#define STARTS_PER_TURN 16 /* as many as the kernel brings on in a turn: it runs 20 */
 
 #define WAIT_MAX_NS NS_PER_S
 #define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
