@@ -25,7 +25,7 @@
 
 #define BENCH_BACKEND_MAGIC 0x68636e62u /* "bnch", little endian */
 #define BENCH_ABI_MAJOR 1
-#define BENCH_ABI_MINOR 0
+#define BENCH_ABI_MINOR 1
 
 /** What became of one transfer. 0 is "nobody has answered yet": none may remain after a run. */
 enum transfer_status {
@@ -52,7 +52,8 @@ enum transfer_request_flag {
 
 /** One GET. Strings live as long as the job. */
 struct transfer_request {
-    const char *url;         /* absolute, "http://host[:port]/path"; checked by the host */
+    const char *url; /* absolute, "http://host[:port]/path"; checked by the host; https only with
+                        BENCH_CAP_TLS */
     const char *save_name;   /* file name without '/', below output_dir_fd; NULL: do not save */
     uint64_t expected_bytes; /* with TRANSFER_EXPECT_BODY */
     uint64_t expected_xxh3;  /* XXH3-64, seed 0, of the body; with TRANSFER_EXPECT_BODY */
@@ -113,12 +114,15 @@ struct download_job {
     uint32_t reserved;
     const char *run_mark;               /* token for the X-Bench header */
     const struct download_hooks *hooks; /* NULL: none */
+    /* since ABI 1.1 */
+    const char *ca_file; /* certificates to trust (PEM) instead of the system's; NULL: those */
 };
 
 enum bench_cap {
     BENCH_CAP_CONCURRENT = 1u << 0, /* more than one transfer can be in flight */
     BENCH_CAP_LOOPS = 1u << 1,      /* honours job->loops above 1 */
     BENCH_CAP_NO_TRANSFERS = 1u << 2, /* touches no network: a floor, not a contestant */
+    BENCH_CAP_TLS = 1u << 3,          /* https URLs too; since ABI 1.1 */
 };
 
 #define BENCH_REASON_BYTES 160
@@ -160,7 +164,7 @@ BENCH_EXPORT const struct bench_backend *bench_backend_v1(void);
 /* A changed layout without a changed version cannot pass unseen. */
 _Static_assert(sizeof(struct transfer_result) == 128, "transfer_result is part of ABI 1.0");
 _Static_assert(sizeof(struct transfer_request) == 40, "transfer_request is part of ABI 1.0");
-_Static_assert(sizeof(struct download_job) == 80, "download_job is part of ABI 1.0");
+_Static_assert(sizeof(struct download_job) == 88, "download_job is part of ABI 1.1");
 _Static_assert(sizeof(struct bench_backend) == 80, "bench_backend is part of ABI 1.0");
 #endif
 

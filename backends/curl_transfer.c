@@ -192,7 +192,7 @@ static CURLcode set_common_options(struct curl_transfer *self, CURL *easy)
 
 #define SET(option, value) (code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code)
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, "http");
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* transfer.h decides */
@@ -211,6 +211,9 @@ static CURLcode set_common_options(struct curl_transfer *self, CURL *easy)
     SET(CURLOPT_HEADERDATA, self);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, self);
+    if (job->ca_file != NULL) {
+        SET(CURLOPT_CAINFO, job->ca_file);
+    }
 #undef SET
     return code;
 }
@@ -323,6 +326,14 @@ enum transfer_step curl_transfer_start(struct curl_transfer *self, size_t index)
     return prepare(self, TRANSFER_AGAIN, now_ns);
 }
 
+/* No connection that can be trusted: https only. */
+static bool is_tls_failure(CURLcode code)
+{
+    return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
+           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM ||
+           code == CURLE_SSL_CIPHER || code == CURLE_SSL_ISSUER_ERROR;
+}
+
 /* The one map from libcurl's outcome to ours. */
 static enum transfer_status status_of_code(CURLcode code, int os_error)
 {
@@ -349,14 +360,15 @@ static enum transfer_status status_of_code(CURLcode code, int os_error)
     case CURLE_OUT_OF_MEMORY:
         return transfer_status_of_errno(ENOMEM);
     default: /* chunks, fields, status line, version: not HTTP/1.1 as we know it */
-        return TRANSFER_PROTOCOL;
+        return is_tls_failure(code) ? TRANSFER_REFUSED : TRANSFER_PROTOCOL;
     }
 }
 
-/* Why it was not HTTP/1.1; NULL for any other status: the common words will do. */
+/* Why it was not HTTP/1.1, or not to be trusted; NULL for anything else: the common words will
+ * do. */
 static const char *message_of_code(CURLcode code, enum transfer_status status)
 {
-    if (status != TRANSFER_PROTOCOL) {
+    if (status != TRANSFER_PROTOCOL && !is_tls_failure(code)) {
         return NULL;
     }
     switch (code) {

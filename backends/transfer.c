@@ -120,7 +120,7 @@ static void response_begin(struct transfer *transfer)
 
 static void attempt_begin(struct transfer *transfer, uint64_t now_ns)
 {
-    int result = url_parse(transfer->request->url, &transfer->target);
+    int result = url_parse_any(transfer->request->url, &transfer->target);
     assert(result == 0);
     (void)result;
     transfer->slot->attempts++;
@@ -311,7 +311,7 @@ static const char *redirect_follow(struct transfer *transfer)
     int result =
         url_resolve(base, transfer->location, transfer->location_bytes, resolved, sizeof resolved);
     if (result == 0) {
-        result = url_parse(resolved, &view);
+        result = url_parse_any(resolved, &view);
     }
     if (result == -EPROTONOSUPPORT ||
         (result == 0 && !url_same_authority(&view, &transfer->target))) {
@@ -327,7 +327,7 @@ static const char *redirect_follow(struct transfer *transfer)
         }
     }
     memcpy(transfer->redirect_url, resolved, strlen(resolved) + 1);
-    result = url_parse(transfer->redirect_url, &transfer->target);
+    result = url_parse_any(transfer->redirect_url, &transfer->target);
     assert(result == 0);
     (void)result;
     transfer->redirects++;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define HTTP_PORT 80
+#define HTTPS_PORT 443
 #define IPV6_TEXT_BYTES_MAX 45 /* the longest, with an IPv4 tail; INET6_ADDRSTRLEN - 1 */
 
 struct span {
@@ -182,6 +183,11 @@ static bool is_http(struct span scheme)
     return scheme.bytes == 4 && equal_ignoring_case(scheme.text, "http", 4);
 }
 
+static bool is_https(struct span scheme)
+{
+    return scheme.bytes == 5 && equal_ignoring_case(scheme.text, "https", 5);
+}
+
 /* Names that DNS or a hosts file can hold: letters, digits, '-', '.', '_' and '~'. RFC 3986 section
  * 3.2.2 also allows sub-delims and percent-encoding in a reg-name; nothing resolves them, and
  * decoding them would make two spellings of one host. */
@@ -207,12 +213,11 @@ static bool is_ipv6(struct span host)
     return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-/* port = *DIGIT; an empty one stands for the default (RFC 3986 section 3.2.3). */
+/* port = *DIGIT; an empty one stands for the default (RFC 3986 section 3.2.3), which is there. */
 static int parse_port(struct span text, uint16_t *port)
 {
     uint32_t value = 0;
     if (text.bytes == 0) {
-        *port = HTTP_PORT;
         return 0;
     }
     for (size_t i = 0; i < text.bytes; i++) {
@@ -252,7 +257,6 @@ static int parse_authority(struct span authority, struct url_view *view)
     view->host = host.text;
     view->host_bytes = host.bytes;
     if (rest.bytes == 0) {
-        view->port = HTTP_PORT;
         return 0;
     }
     skip(&rest, 1);
@@ -262,7 +266,7 @@ static int parse_authority(struct span authority, struct url_view *view)
     return parse_port(rest, &view->port);
 }
 
-int url_parse(const char *url, struct url_view *view)
+int url_parse_any(const char *url, struct url_view *view)
 {
     struct reference parts;
     int error = reference_split(url, strnlen(url, URL_BYTES_MAX + 1), &parts);
@@ -272,13 +276,15 @@ int url_parse(const char *url, struct url_view *view)
     if (!parts.has_scheme) {
         return -EINVAL;
     }
-    if (!is_http(parts.scheme)) {
+    const bool tls = is_https(parts.scheme);
+    if (!tls && !is_http(parts.scheme)) {
         return -EPROTONOSUPPORT;
     }
     if (!parts.has_authority) {
         return -EINVAL;
     }
-    *view = (struct url_view){.path = "/", .path_bytes = 1};
+    *view = (struct url_view){
+        .path = "/", .path_bytes = 1, .tls = tls, .port = tls ? HTTPS_PORT : HTTP_PORT};
     error = parse_authority(parts.authority, view);
     if (error != 0) {
         return error;
@@ -290,6 +296,13 @@ int url_parse(const char *url, struct url_view *view)
         return -EINVAL; /* see url.h: the view would have to show a '/' that is not there */
     }
     return 0;
+}
+
+int url_parse(const char *url, struct url_view *view)
+{
+    int error = url_parse_any(url, view);
+
+    return error == 0 && view->tls ? -EPROTONOSUPPORT : error;
 }
 
 /* A URL being put together. */
@@ -377,7 +390,7 @@ int url_resolve(const char *base, const char *location, size_t location_bytes, c
     struct reference from;
     struct reference to;
     struct url_view view;
-    int error = url_parse(base, &view);
+    int error = url_parse_any(base, &view);
     if (error == 0) {
         error = reference_split(base, strlen(base), &from);
     }
@@ -387,7 +400,7 @@ int url_resolve(const char *base, const char *location, size_t location_bytes, c
     if (error != 0) {
         return error;
     }
-    if (to.has_scheme && !is_http(to.scheme)) {
+    if (to.has_scheme && !(view.tls ? is_https(to.scheme) : is_http(to.scheme))) {
         return -EPROTONOSUPPORT;
     }
     if (to.has_scheme && !to.has_authority) {
@@ -395,7 +408,8 @@ int url_resolve(const char *base, const char *location, size_t location_bytes, c
     }
 
     const struct span *authority = to.has_authority ? &to.authority : &from.authority;
-    text_append(&text, "http://", strlen("http://"));
+    const char *scheme = view.tls ? "https://" : "http://";
+    text_append(&text, scheme, strlen(scheme));
     text_append(&text, authority->text, authority->bytes);
     append_path(&text, &from, &to);
     bool inherits = !to.has_authority && to.path.bytes == 0 && !to.has_query;
@@ -408,7 +422,7 @@ int url_resolve(const char *base, const char *location, size_t location_bytes, c
         return -ENAMETOOLONG;
     }
     text.data[text.bytes] = '\0';
-    error = url_parse(text.data, &view);
+    error = url_parse_any(text.data, &view);
     if (error == 0) {
         memcpy(out, text.data, text.bytes + 1);
     }
@@ -417,6 +431,6 @@ int url_resolve(const char *base, const char *location, size_t location_bytes, c
 
 bool url_same_authority(const struct url_view *a, const struct url_view *b)
 {
-    return a->port == b->port && a->host_bytes == b->host_bytes &&
+    return a->tls == b->tls && a->port == b->port && a->host_bytes == b->host_bytes &&
            equal_ignoring_case(a->host, b->host, a->host_bytes);
 }

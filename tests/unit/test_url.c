@@ -216,7 +216,11 @@ static const struct resolve_case resolve_cases[] = {
     {"http://a//x//y", "z", 0, "http://a//x//z"},
     {"http://a//x//y", "../z", 0, "http://a//x/z"},
     {"http://a//x//y", "../../../../z", 0, "http://a/z"},
-    {"https://a/", "g", -EPROTONOSUPPORT, NULL},
+    {"https://a/", "g", 0, "https://a/g"},
+    {"HTTPS://a:8443/x", "//b/y", 0, "https://b/y"},
+    {"https://a/", "https://h/y", 0, "https://h/y"},
+    {"https://a/", "http://a/", -EPROTONOSUPPORT, NULL},
+    {"ftp://a/", "g", -EPROTONOSUPPORT, NULL},
     {"a/b", "g", -EINVAL, NULL},
     /* elsewhere */
     {BASE, "HTTP://h:8080/x/../y?z#f", 0, "http://h:8080/y?z"},
@@ -265,6 +269,23 @@ static void test_url__refuses_a_nul_inside_a_location(void **state)
     (void)state;
     char out[URL_BYTES_MAX + 1];
     assert_int_equal(url_resolve(BASE, "/a\0b", 4, out, sizeof(out)), -EINVAL);
+}
+
+static void test_url__knows_https_where_it_is_asked_for(void **state)
+{
+    struct url_view http;
+    struct url_view https;
+    (void)state;
+
+    assert_int_equal(url_parse_any("https://h/p", &https), 0);
+    assert_true(https.tls);
+    assert_int_equal(https.port, 443);
+    assert_int_equal(url_parse_any("https://h:/p", &https), 0);
+    assert_int_equal(https.port, 443);
+    assert_int_equal(url_parse_any("http://h:443/p", &http), 0);
+    assert_false(http.tls);
+    assert_false(url_same_authority(&http, &https));
+    assert_int_equal(url_parse_any("ftp://h/p", &http), -EPROTONOSUPPORT);
 }
 
 static void test_url__resolves_into_just_enough_room(void **state)
@@ -345,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_url__takes_2048_bytes_and_no_more),
         cmocka_unit_test(test_url__resolves_references_as_the_rfc_does),
         cmocka_unit_test(test_url__refuses_a_nul_inside_a_location),
+        cmocka_unit_test(test_url__knows_https_where_it_is_asked_for),
         cmocka_unit_test(test_url__resolves_into_just_enough_room),
         cmocka_unit_test(test_url__resolves_no_url_above_2048_bytes),
         cmocka_unit_test(test_url__resolves_onto_its_own_base),
