@@ -7,7 +7,6 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,25 +45,6 @@ static const struct argp_option compare_argp_options[] = {
 
 static char program_name[] = "bench compare";
 
-/* One line, once: what was wrong and what is accepted. */
-static error_t refuse(struct command_line *line, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static error_t refuse(struct command_line *line, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (!line->refused) {
-        log_error("%s", text);
-    }
-    line->refused = true;
-    return EINVAL;
-}
-
 static error_t parse_threshold(const char *text, struct command_line *line)
 {
     char *end = NULL;
@@ -72,8 +52,9 @@ static error_t parse_threshold(const char *text, struct command_line *line)
     double percent = strtod(text, &end);
     if (text[0] < '0' || text[0] > '9' || strcmp(end, "%") != 0 || !(percent >= 0.1) ||
         percent > 1000) {
-        return refuse(line, "--threshold '%s': want a percentage from 0.1%% to 1000%%, as 5%%",
-                      text);
+        return log_error_once(&line->refused,
+                              "--threshold '%s': want a percentage from 0.1%% to 1000%%, as 5%%",
+                              text);
     }
     line->options.threshold = percent / 100;
     return 0;
@@ -88,14 +69,14 @@ static error_t add_metric(const char *name, struct command_line *line)
         metric++;
     }
     if (metric == METRIC_COUNT) {
-        return refuse(line,
-                      "--metric '%s': want wall_s, cpu_us_per_transfer, transfers_per_s, "
-                      "latency_p50_ms or latency_p99_ms",
-                      name);
+        return log_error_once(&line->refused,
+                              "--metric '%s': want wall_s, cpu_us_per_transfer, transfers_per_s, "
+                              "latency_p50_ms or latency_p99_ms",
+                              name);
     }
     for (size_t i = 0; i < options->metrics_count; i++) {
         if (options->metrics[i] == metric) {
-            return refuse(line, "--metric: %s stands twice", name);
+            return log_error_once(&line->refused, "--metric: %s stands twice", name);
         }
     }
     options->metrics[options->metrics_count++] = metric;
@@ -116,7 +97,7 @@ static error_t parse_metrics(char *text, struct command_line *line)
 static error_t add_file(const char *path, struct command_line *line)
 {
     if (line->files_count == sizeof line->files / sizeof line->files[0]) {
-        return refuse(line, "more than %d base files", COMPARE_BASES_MAX);
+        return log_error_once(&line->refused, "more than %d base files", COMPARE_BASES_MAX);
     }
     line->files[line->files_count++] = path;
     return 0;
@@ -158,8 +139,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         return add_file(arg, line);
     case ARGP_KEY_ERROR:
-        return refuse(line, "unknown option or missing value at '%s' (see 'bench compare --help')",
-                      state->argv[state->next > 1 ? state->next - 1 : 0]);
+        return log_error_once(
+            &line->refused, "unknown option or missing value at '%s' (see 'bench compare --help')",
+            state->argv[state->next > 1 ? state->next - 1 : 0]);
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -182,7 +164,8 @@ static error_t check_output(struct command_line *line, const char *option, const
 {
     for (size_t i = 0; path != NULL && i < line->files_count; i++) {
         if (is_same_file(path, line->files[i])) {
-            return refuse(line, "%s '%s' is one of the files to compare", option, path);
+            return log_error_once(&line->refused, "%s '%s' is one of the files to compare", option,
+                                  path);
         }
     }
     return 0;
@@ -191,10 +174,12 @@ static error_t check_output(struct command_line *line, const char *option, const
 static error_t check_combination(struct command_line *line)
 {
     if (line->files_count < 2) {
-        return refuse(line, "compare: want BASE and NEW, two result files of 'bench run --json'");
+        return log_error_once(&line->refused,
+                              "compare: want BASE and NEW, two result files of 'bench run --json'");
     }
     if (line->markdown != NULL && line->json != NULL && is_same_file(line->markdown, line->json)) {
-        return refuse(line, "two results are to go into the same file '%s'", line->json);
+        return log_error_once(&line->refused, "two results are to go into the same file '%s'",
+                              line->json);
     }
     if (check_output(line, "--markdown", line->markdown) != 0) {
         return EINVAL;
@@ -206,7 +191,7 @@ static int parse(int argc, char **argv, struct command_line *line)
 {
     *line = (struct command_line){.options = {.threshold = COMPARE_THRESHOLD}};
     if (argp_parse(&compare_argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, line) != 0) {
-        (void)refuse(line, "bad command line (see 'bench compare --help')");
+        (void)log_error_once(&line->refused, "bad command line (see 'bench compare --help')");
         return EXIT_USAGE_ERROR;
     }
     return check_combination(line) == 0 ? 0 : EXIT_USAGE_ERROR;

@@ -2,6 +2,7 @@
 
 #include "progress.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -75,4 +76,17 @@ void log_info(const char *format, ...)
     va_start(args, format);
     log_line(LOG_INFO, "", format, args);
     va_end(args);
+}
+
+int log_error_once(bool *said, const char *format, ...)
+{
+    va_list args;
+
+    if (!*said) {
+        va_start(args, format);
+        log_line(LOG_ERROR, "", format, args);
+        va_end(args);
+    }
+    *said = true;
+    return EINVAL;
 }
