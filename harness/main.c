@@ -1,6 +1,7 @@
 /* bench: the same transfers, the same bytes checked, only the waiting differs. */
 #include "compare_command.h"
 #include "exit_code.h"
+#include "get_command.h"
 #include "interrupt.h"
 #include "list_command.h"
 #include "log.h"
@@ -14,10 +15,11 @@
 
 static const char help[] =
     "Usage: bench [run] [OPTIONS]   compare backends (no arguments: 20 flags)\n"
+    "       bench get [CC...]       download flags, or a list of URLs, into a folder\n"
     "       bench compare BASE NEW  is the new run worse than the old one\n"
     "       bench list              backends here, what each waits in\n"
     "\n"
-    "'bench run --help' and 'bench compare --help' list the options.\n";
+    "'bench run --help', 'bench get --help' and 'bench compare --help' list the options.\n";
 
 static int say(const char *text)
 {
@@ -37,6 +39,9 @@ static int dispatch(int argc, char **argv)
     if (strcmp(command, "list") == 0) {
         return list_command(argc - 1, argv + 1);
     }
+    if (strcmp(command, "get") == 0) {
+        return get_command(argc - 1, argv + 1);
+    }
     if (strcmp(command, "compare") == 0) {
         return compare_command(argc - 1, argv + 1);
     }
@@ -46,7 +51,7 @@ static int dispatch(int argc, char **argv)
     if (command[0] == '-') {
         return run_command(argc, argv);
     }
-    log_error("'%s': unknown command; there are run, compare and list (see 'bench --help')",
+    log_error("'%s': unknown command; there are run, get, compare and list (see 'bench --help')",
               command);
     return EXIT_USAGE_ERROR;
 }

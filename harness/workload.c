@@ -1,5 +1,6 @@
 #include "workload.h"
 
+#include "flag_url.h"
 #include "http_client.h"
 #include "log.h"
 #include "manifest.h"
@@ -170,30 +171,6 @@ int workload_from_manifest(struct workload *workload, const char *origin,
     return error;
 }
 
-/* "http://host/x/{cc}.png" with every {cc} replaced, or "/cc/cc.gif" appended. */
-static char *expand_pattern(const char *pattern, const char *cc)
-{
-    char url[URL_BYTES_MAX + 16];
-    size_t used = 0;
-
-    if (strstr(pattern, "{cc}") == NULL) {
-        size_t bytes = strlen(pattern);
-        bool slash = bytes > 0 && pattern[bytes - 1] == '/';
-        return text_of("%s%s%s/%s.gif", pattern, slash ? "" : "/", cc, cc);
-    }
-    for (const char *at = pattern; *at != '\0' && used + 2 < sizeof url;) {
-        if (strncmp(at, "{cc}", 4) == 0) {
-            url[used++] = cc[0];
-            url[used++] = cc[1];
-            at += 4;
-        } else {
-            url[used++] = *at++;
-        }
-    }
-    url[used] = '\0';
-    return strdup(url);
-}
-
 int workload_from_pattern(struct workload *workload, const char *pattern, bool all)
 {
     size_t count = all ? COUNTRY_COUNT : sizeof scenario_pop20 / sizeof scenario_pop20[0];
@@ -204,7 +181,7 @@ int workload_from_pattern(struct workload *workload, const char *pattern, bool a
     for (size_t i = 0; i < count; i++) {
         const char *cc = all ? countries[i].cc : scenario_pop20[i];
         struct workload_target *target = &workload->targets[workload->count++];
-        target->url = expand_pattern(pattern, cc);
+        target->url = flag_url(pattern, cc);
         target->path = target->url == NULL ? NULL : path_of_url(target->url);
         target->save_name = target->path == NULL ? NULL : flag_save_name(cc, target->path);
         if (!complete(target)) {

@@ -1,0 +1,266 @@
+#include "get_command.h"
+
+#include "exit_code.h"
+#include "get_list.h"
+#include "get_options.h"
+#include "get_record.h"
+#include "get_session.h"
+#include "log.h"
+#include "options.h"
+#include "placement.h"
+#include "plan.h"
+#include "server_process.h"
+#include "usage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEFAULT_BACKEND "raw_epoll"
+#define DEFAULT_TLS_BACKEND "curl_multi"
+#define SPARE_DESCRIPTORS 64
+
+struct get {
+    struct get_options options;
+    struct server server;
+    bool has_server;
+    struct get_list list;
+    const struct bench_backend *backend;
+    int dir_fd;
+};
+
+/* ---- the server ---- */
+
+/* The seeds' servers: 0.5 to 5 s before each answer, and 25% of them 418. */
+static int start_server(struct get *get)
+{
+    struct options behaviour = {.seed = get->options.seed};
+    struct placement placement;
+    const char *delay = get->options.label == GET_LOCAL ? "0" : "uniform:500ms:5s";
+
+    if (get->options.label == GET_ERROR) {
+        behaviour.faults.texts[behaviour.faults.count++] = "status:418@.25";
+    }
+    (void)placement_choose(&placement, "off");
+    return server_start(&get->server, &behaviour, &placement, delay);
+}
+
+static int find_server(struct get *get)
+{
+    int error = get->options.label == GET_URL ? server_adopt(&get->server, get->options.server)
+                                              : start_server(get);
+    get->has_server = error == 0;
+    return error == 0 ? 0 : error == -EINTR ? EXIT_INTERRUPTED : EXIT_UNAVAILABLE;
+}
+
+/* ---- what, by whom, where to ---- */
+
+static int make_list(struct get *get)
+{
+    int error = get->options.list != NULL ? get_list_urls(&get->list, &get->options)
+                                          : get_list_flags(&get->list, &get->options, &get->server);
+
+    return error == 0 ? 0 : error == -ENOMEM ? EXIT_INTERNAL : EXIT_USAGE_ERROR;
+}
+
+static int choose_backend(struct get *get)
+{
+    const char *name = get->options.backend;
+    struct options wish = {.seed = 1};
+    struct plan plan;
+
+    if (name == NULL) {
+        name = get->list.has_https ? DEFAULT_TLS_BACKEND : DEFAULT_BACKEND;
+    }
+    wish.backends = (struct option_texts){.texts = {name}, .count = 1};
+    int exit_code = plan_choose_backends(&plan, &wish);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    if (plan.backends_count != 1) {
+        log_error("--backend '%s': want one backend, these are %zu", name, plan.backends_count);
+        return EXIT_USAGE_ERROR;
+    }
+    get->backend = plan.backends[0].backend;
+    if ((get->backend->caps & BENCH_CAP_NO_TRANSFERS) != 0) {
+        log_error("--backend '%s': downloads nothing", name);
+        return EXIT_USAGE_ERROR;
+    }
+    if (get->list.has_https && (get->backend->caps & BENCH_CAP_TLS) == 0) {
+        log_error("--backend '%s': there are https URLs in the list, which only the curl backends "
+                  "can download",
+                  name);
+        return EXIT_USAGE_ERROR;
+    }
+    return 0;
+}
+
+/* With its parents, as mkdir -p does. */
+static int open_folder(struct get *get)
+{
+    char *path = strdup(get->options.output_dir);
+
+    if (path == NULL) {
+        return EXIT_INTERNAL;
+    }
+    for (char *slash = strchr(path + 1, '/'); path[0] != '\0' && slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0777);
+        *slash = '/';
+    }
+    (void)mkdir(path, 0777); /* what matters is whether it can be opened */
+    free(path);
+    get->dir_fd = open(get->options.output_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (get->dir_fd < 0 || faccessat(get->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        log_error("--output '%s': %s", get->options.output_dir, strerrordesc_np(errno));
+        return EXIT_CANNOT_WRITE;
+    }
+    return 0;
+}
+
+/* Each place takes a connection and a file. */
+static int check_descriptors(const struct get *get)
+{
+    uint64_t limit = usage_raise_descriptor_limit();
+    uint64_t needed = 2 * (uint64_t)get->options.in_flight + SPARE_DESCRIPTORS;
+
+    if (needed > limit && get->list.count > limit / 2) {
+        log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
+                  get->options.in_flight, (unsigned long long)needed, (unsigned long long)limit);
+        return EXIT_USAGE_ERROR;
+    }
+    return 0;
+}
+
+static int prepare(struct get *get)
+{
+    int exit_code = 0;
+
+    if (get->options.list == NULL) {
+        exit_code = find_server(get);
+    }
+    if (exit_code == 0) {
+        exit_code = make_list(get);
+    }
+    if (exit_code == 0) {
+        exit_code = choose_backend(get);
+    }
+    if (exit_code == 0) {
+        exit_code = check_descriptors(get);
+    }
+    return exit_code == 0 ? open_folder(get) : exit_code;
+}
+
+/* ---- run ---- */
+
+static void say_what(const struct get *get)
+{
+    static const char *const labels[] = {"", "LOCAL ", "DELAY ", "ERROR "};
+    const struct get_list *list = &get->list;
+    bool one = (get->backend->caps & BENCH_CAP_CONCURRENT) == 0;
+
+    if (get->options.quiet) {
+        return;
+    }
+    if (get->options.list != NULL) {
+        (void)fprintf(stderr, "%zu URLs", list->count);
+    } else {
+        (void)fprintf(stderr, "%sserver %s: %zu flags from %s to %s", labels[get->options.label],
+                      get->server.origin, list->count, list->items[0].label,
+                      list->items[list->count - 1].label);
+    }
+    size_t in_flight = one ? 1 : get->options.in_flight;
+    (void)fprintf(stderr, ", %zu at a time, by %s\n",
+                  in_flight < list->count ? in_flight : list->count, get->backend->name);
+    if (list->repeated > 0) {
+        log_warn("%zu URLs stand more than once in the list; each is downloaded once",
+                 list->repeated);
+    }
+}
+
+/* Not found is an answer where codes were only tried; of a list it is a file that is missing. */
+static int verdict(const struct get *get, const struct get_counts *counts)
+{
+    bool missing = get->options.list != NULL && counts->not_found > 0;
+
+    if (counts->unfinished > 0) {
+        return EXIT_INTERRUPTED;
+    }
+    return counts->errors > 0 || missing ? EXIT_WRONG_DOWNLOADS : EXIT_FINE;
+}
+
+static int run_and_report(struct get *get, struct get_record *record)
+{
+    struct get_session session;
+    int exit_code = EXIT_INTERNAL;
+
+    int error = get_session_init(&session, &get->options, &get->list, get->dir_fd);
+    if (error == 0) {
+        say_what(get);
+        error = get_session_run(&session, get->backend);
+    }
+    if (error != 0) {
+        log_error("%s could not proceed: %s", get->backend->name, strerrordesc_np(-error));
+    } else {
+        exit_code = verdict(get, &session.counts);
+    }
+    if (session.results != NULL) {
+        int saved = get_record_write(record, &session);
+        if (saved != 0) {
+            log_warn("--resume will not know what was saved: %s: %s",
+                     record->path == NULL ? "no home directory" : record->path,
+                     strerrordesc_np(-saved));
+        }
+        if (get_session_report(&session) != 0) {
+            log_error("cannot write to stdout");
+            exit_code = EXIT_CANNOT_WRITE;
+        }
+    }
+    get_session_release(&session);
+    return exit_code;
+}
+
+static int download(struct get *get)
+{
+    struct get_record record;
+
+    if (get_record_read(&record, get->options.output_dir) != 0) {
+        log_error("out of memory");
+        get_record_release(&record);
+        return EXIT_INTERNAL;
+    }
+    if (get->options.resume) {
+        get_record_find_complete(&record, &get->list, get->dir_fd);
+    }
+    int exit_code = run_and_report(get, &record);
+    get_record_release(&record);
+    return exit_code;
+}
+
+int get_command(int argc, char **argv)
+{
+    struct get get = {.dir_fd = -1};
+
+    int exit_code = get_options_parse(argc, argv, &get.options);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    log_set_level(get.options.quiet ? LOG_ERROR : get.options.verbose ? LOG_INFO : LOG_WARN);
+    exit_code = prepare(&get);
+    if (exit_code == 0) {
+        exit_code = download(&get);
+    }
+    if (get.dir_fd >= 0) {
+        (void)close(get.dir_fd);
+    }
+    get_list_release(&get.list);
+    if (get.has_server) {
+        server_stop(&get.server);
+    }
+    return exit_code;
+}

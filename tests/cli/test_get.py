@@ -1,0 +1,303 @@
+"""bench get: flags and lists of URLs into a folder, by every backend."""
+import concurrent.futures
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import ssl
+import subprocess
+import threading
+import time
+import unittest
+import urllib.request
+
+from support import BENCH, MOCKSERVER, CliCase
+
+POP20 = "BD BR CD CN DE EG ET FR ID IN IR JP MX NG PH PK RU TR US VN".split()
+
+
+def hrefs(url):
+    with urllib.request.urlopen(url) as reply:
+        return reply.read()
+
+
+class GetCase(CliCase):
+    """With a mock server to compare with, and the record of what was saved kept apart."""
+
+    def setUp(self):
+        super().setUp()
+        self.environment["XDG_STATE_HOME"] = str(self.folder / "state")
+        self.server = subprocess.Popen([MOCKSERVER], stdout=subprocess.PIPE, text=True,
+                                       env=self.environment)
+        self.ready = json.loads(self.server.stdout.readline())
+        self.origin = self.ready["url"].rsplit("/flags", 1)[0]
+
+    def tearDown(self):
+        self.server.terminate()
+        self.server.wait(10)
+        self.server.stdout.close()
+        super().tearDown()
+
+    def flag(self, cc):
+        return hrefs(f"{self.origin}/flags/{cc.lower()}/{cc.lower()}.gif")
+
+    def stats(self):
+        return json.loads(hrefs(self.ready["admin"] + "/stats"))
+
+    def backends(self):
+        names = [line.split()[0] for line in self.bench("list").stdout.splitlines()[1:]
+                 if line[0] != " "]
+        return [name for name in names if name != "null"]
+
+    def folder_of(self, name):
+        return {path.name: path.read_bytes() for path in (self.folder / name).iterdir()}
+
+
+class Flags(GetCase):
+    def test_every_backend_saves_the_bytes_of_the_server(self):
+        wanted = {f"{cc}.gif": self.flag(cc) for cc in POP20}
+        for backend in self.backends():
+            with self.subTest(backend):
+                done = self.bench("get", "-b", backend, "-o", backend)
+                self.assertEqual(self.folder_of(backend), wanted)
+                codes, downloaded, elapsed = done.stdout.splitlines()
+                self.assertEqual(sorted(codes.split()), POP20)
+                self.assertEqual(downloaded, "20 flags downloaded.")
+                self.assertRegex(elapsed, r"^Elapsed time: \d+\.\d\ds$")
+
+    def test_errors_are_those_that_the_server_plans_on_every_backend(self):
+        codes = POP20[:5]
+        plan = self.run_program(MOCKSERVER, "--plan", ",".join(code.lower() for code in codes),
+                                "--delay", "uniform:500ms:5s", "--fault", "status:418@.25",
+                                "--seed", "3").stdout
+        statuses = [line.split("\t")[2] for line in plan.splitlines()[1:]]
+        errors = statuses.count("418")
+        self.assertGreater(errors, 0, plan)
+
+        def one(backend):
+            return backend, self.run_program(BENCH, "get", *codes, "-s", "ERROR", "--seed", "3",
+                                             "-b", backend, "-o", f"error-{backend}")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for backend, done in pool.map(one, self.backends()):
+                with self.subTest(backend):
+                    self.assertEqual(done.returncode, 6, done.stderr)
+                    self.assertIn(f"\n{len(codes) - errors} flags downloaded.\n", done.stdout)
+                    self.assertIn(f"\n{errors} error{'s' if errors > 1 else ''}.\n", done.stdout)
+                    names = {f"{code}.gif" for code, status in zip(codes, statuses)
+                             if status == "200"}
+                    self.assertEqual(set(self.folder_of(f"error-{backend}")), names)
+
+    def test_every_code_finds_the_194_there_are(self):
+        done = self.bench("get", "-e", "-o", "every")
+        self.assertIn("\n194 flags downloaded.\n482 not found.\n", done.stdout)
+        self.assertEqual(len(self.folder_of("every")), 194)
+
+    def test_all_flags_are_194(self):
+        self.assertIn("\n194 flags downloaded.\n", self.bench("get", "--all").stdout)
+        self.assertEqual(len(self.folder_of("downloaded")), 194)
+
+    def test_a_letter_stands_for_its_codes_and_a_limit_cuts_them(self):
+        done = self.bench("get", "b", "-v", "-l", "7")
+        self.assertEqual(sorted(re.findall(r"^ok (\w\w)\.gif", done.stdout, re.M)),
+                         "BA BB BD BE BF BG".split())
+        self.assertEqual(re.findall(r"^not_found (\w\w)", done.stdout, re.M), ["BC"])
+        self.assertIn("\n6 flags downloaded.\n1 not found.\n", done.stdout)
+
+    def test_a_delay_is_waited_for_at_once_not_one_after_the_other(self):
+        done = self.bench("get", "-s", "DELAY", "-m", "20", "-b", "raw_coroutine")
+        elapsed = float(re.search(r"Elapsed time: ([\d.]+)s", done.stdout)[1])
+        self.assertLess(elapsed, 6)
+        self.assertGreater(elapsed, 2)
+
+    def test_names_are_those_of_the_countries(self):
+        for backend in self.backends():
+            with self.subTest(backend):
+                self.bench("get", "BR", "US", "CN", "--names", "-b", backend, "-o", backend)
+                self.assertEqual(self.folder_of(backend), {
+                    "Brazil.gif": self.flag("BR"), "United_States.gif": self.flag("US"),
+                    "China.gif": self.flag("CN")})
+
+    def test_a_flag_without_metadata_is_an_error_and_leaves_no_file(self):
+        class Bare(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                good = self.path.endswith(".gif")
+                self.send_response(200 if good else 503)
+                self.send_header("Content-Length", "3")
+                self.end_headers()
+                self.wfile.write(b"GIF")
+
+            def log_message(self, *arguments):
+                pass
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bare) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            done = self.bench("get", "BR", "--names", "-o", "bare", "-s",
+                              f"http://127.0.0.1:{server.server_port}", code=6)
+            server.shutdown()
+        self.assertIn("1 error.", done.stdout)
+        self.assertEqual(self.folder_of("bare"), {})
+
+    def test_resume_fetches_what_is_missing_or_not_as_it_should_be(self):
+        self.bench("get", "-s", self.ready["url"], "-o", "d")
+        (self.folder / "d" / "BR.gif").unlink()
+        (self.folder / "d" / "CN.gif").write_bytes(b"half")
+        before = self.stats()["requests"]
+        done = self.bench("get", "-s", self.ready["url"], "-o", "d", "--resume")
+        self.assertIn("18 were complete already.\n2 flags downloaded.\n", done.stdout)
+        self.assertEqual(sorted(done.stdout.splitlines()[0].split()), ["BR", "CN"])
+        self.assertEqual(self.folder_of("d"), {f"{cc}.gif": self.flag(cc) for cc in POP20})
+        self.assertEqual(self.stats()["requests"] - before, 2 + 20)  # and ours above
+
+    def test_wrong_arguments_are_refused_in_one_line(self):
+        for arguments, says in [
+                (["BRA"], "'BRA': want a code of two letters"),
+                (["1"], "'1': want a code"),
+                (["-m", "0"], "--max-req '0': want a number from 1 to 65536"),
+                (["-l", "x"], "--limit 'x'"),
+                (["-s", "ftp://x"], "--server 'ftp://x': want LOCAL, DELAY, ERROR"),
+                (["-b", "nope"], "--backend 'nope': unknown"),
+                (["-b", "null"], "--backend 'null': downloads nothing"),
+                (["-b", "raw_*"], "want one backend"),
+                (["--timeout", "5"], "--timeout '5'"),
+                (["-i", "urls", "BR"], "--input-file: codes"),
+                (["-i", "nowhere"], "--input-file 'nowhere': No such file"),
+                (["--bogus"], "'--bogus'")]:
+            with self.subTest(arguments):
+                self.refused(64, "get", *arguments, says=says)
+
+    def test_a_folder_that_cannot_be_made_is_refused(self):
+        (self.folder / "file").write_text("")
+        self.refused(73, "get", "-o", "file/below", says="--output 'file/below'")
+
+    def test_a_server_that_is_not_there_is_said(self):
+        self.refused(69, "get", "-s", "http://127.0.0.1:1/flags", says="127.0.0.1:1")
+
+
+class Lists(GetCase):
+    def write_list(self, urls, name="urls.txt"):
+        (self.folder / name).write_text("".join(url + "\n" for url in urls))
+        return name
+
+    def test_names_never_collide_and_never_leave_the_folder(self):
+        urls = [f"{self.origin}/flags/br/br.gif?size={size}" for size in (10, 20, 30)]
+        urls += [f"{self.origin}/flags/cn/cn.gif", f"{self.origin}/flags/cn/cn.gif#again",
+                 f"{self.origin}/flags/%2e%2e%2f..%2fde/de.gif", f"{self.origin}/"]
+        done = self.bench("get", "-i", self.write_list(urls), "-o", "d", code=6)
+        self.assertIn("1 URLs stand more than once", done.stderr)
+        files = self.folder_of("d")
+        self.assertEqual(sorted(len(body) for name, body in files.items()
+                                if name.startswith("br-")), [10, 20, 30])
+        self.assertEqual(files["cn.gif"], self.flag("cn"))
+        self.assertEqual(len(files), 4)
+        self.assertEqual({path.name for path in self.folder.iterdir()} - {"state"},
+                         {"d", "urls.txt"})
+
+    def test_failures_are_told_by_url_and_retried(self):
+        urls = [f"{self.origin}/flags/br/br.gif?fault=status:503",
+                f"{self.origin}/flags/zz/zz.gif", f"{self.origin}/flags/cn/cn.gif"]
+        done = self.bench("get", "-i", self.write_list(urls), code=6)
+        self.assertIn("1 file downloaded.\n1 not found.\n1 error.\n", done.stdout)
+        self.assertRegex(done.stdout, r"  http_error after 3 attempts: \S+status:503")
+        self.assertRegex(done.stdout, r"  not_found after 1 attempt: \S+zz\.gif")
+
+    def test_a_list_can_come_from_standard_input(self):
+        done = subprocess.run([BENCH, "get", "-i", "-", "-o", "d"], cwd=self.folder, text=True,
+                              env=self.environment, capture_output=True, timeout=60, check=False,
+                              input=f"# mine\n\n{self.origin}/flags/br/br.gif\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.folder_of("d"), {"br.gif": self.flag("br")})
+
+    def test_resume_goes_by_what_was_saved(self):
+        urls = [f"{self.origin}/flags/{cc.lower()}/{cc.lower()}.gif" for cc in POP20]
+        name = self.write_list(urls)
+        self.bench("get", "-i", name, "-o", "d")
+        (self.folder / "d" / "br.gif").write_bytes(b"not the same")
+        (self.folder / "d" / "cn.gif").unlink()
+        done = self.bench("get", "-i", name, "-o", "d", "--resume")
+        self.assertIn("18 were complete already.\n2 files downloaded.\n", done.stdout)
+        self.assertEqual(self.folder_of("d")["br.gif"], self.flag("br"))
+
+    def test_an_interrupt_keeps_what_is_complete_and_resume_goes_on(self):
+        urls = [f"{self.origin}/flags/{cc.lower()}/{cc.lower()}.gif?delay=100ms" for cc in POP20]
+        name = self.write_list(urls)
+        for backend in self.backends():
+            with self.subTest(backend):
+                process = subprocess.Popen([BENCH, "get", "-i", name, "-m", "2", "-o", backend,
+                                            "-b", backend], cwd=self.folder, text=True,
+                                           env=self.environment, stdout=subprocess.PIPE,
+                                           stderr=subprocess.PIPE)
+                for _ in range(4):
+                    process.stdout.readline()
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=30)
+                self.assertEqual(process.returncode, 130, err)
+                self.assertRegex(out, r"\d+ not finished\.")
+                files = self.folder_of(backend)
+                self.assertTrue(4 <= len(files) < 20, files.keys())
+                for file, body in files.items():
+                    self.assertEqual(body, self.flag(file[:2]))
+                done = self.bench("get", "-i", name, "-m", "20", "-o", backend, "-b", backend,
+                                  "--resume")
+                self.assertIn(f"{len(files)} were complete already.\n"
+                              f"{20 - len(files)} files downloaded.\n", done.stdout)
+
+    def test_a_line_that_is_no_url_is_refused_with_its_number(self):
+        for line in ["not a url", "ftp://x/y", "http:///x", "/flags"]:
+            with self.subTest(line):
+                name = self.write_list([f"{self.origin}/flags/br/br.gif", line])
+                self.refused(64, "get", "-i", name, says=f"urls.txt:2: '{line}'")
+        self.refused(64, "get", "-i", self.write_list(["# nothing"]), says="no URL in it")
+
+
+class Https(GetCase):
+    def setUp(self):
+        super().setUp()
+        made = self.run_program("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                                "2", "-keyout", "key.pem", "-out", "cert.pem", "-subj",
+                                "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+        class Small(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = self.path.encode()
+                self.send_response(302 if self.path == "/moved" else 200)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+        self.tls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Small)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "cert.pem", self.folder / "key.pem")
+        self.tls.socket = context.wrap_socket(self.tls.socket, server_side=True)
+        threading.Thread(target=self.tls.serve_forever, daemon=True).start()
+        self.addCleanup(self.tls.server_close)
+        self.addCleanup(self.tls.shutdown)
+        self.base = f"https://127.0.0.1:{self.tls.server_port}"
+        (self.folder / "urls.txt").write_text(f"{self.base}/a.txt\n{self.base}/moved\n")
+
+    def test_curl_backends_download_from_a_server_they_can_trust(self):
+        for backend in [name for name in self.backends() if name.startswith("curl_")]:
+            with self.subTest(backend):
+                self.bench("get", "-i", "urls.txt", "-o", backend, "-b", backend, "--cacert",
+                           "cert.pem")
+                self.assertEqual(self.folder_of(backend), {"a.txt": b"/a.txt",
+                                                           "moved": b"/elsewhere"})
+
+    def test_a_certificate_nobody_vouches_for_is_refused(self):
+        done = self.bench("get", "-i", "urls.txt", "-o", "d", "--retries", "0", code=6)
+        self.assertIn("2 errors.", done.stdout)
+        self.assertRegex(done.stdout, r"refused after 1 attempt: \S+: .*certificate")
+        self.assertEqual(self.folder_of("d"), {})
+
+    def test_raw_backends_say_that_they_cannot(self):
+        self.refused(64, "get", "-i", "urls.txt", "-b", "raw_epoll", says="https")
+
+
+if __name__ == "__main__":
+    unittest.main()
