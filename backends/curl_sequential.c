@@ -3,7 +3,7 @@
  * Threads:  the caller's
  * Waits in: poll(2), inside curl_easy_perform
  * Woken by: the only socket there is
- * Syscalls per transfer: about 5 (3 poll, 1 send, 1 recv)
+ * Syscalls per transfer: 7 to 8 (5 poll, 1 send, 1 or 2 recv)
  * Read next: curl_threads.c, the same loop in many threads
  *
  * Nothing overlaps: with a delay D the run takes the sum of all the delays. It is the floor

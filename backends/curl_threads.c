@@ -3,7 +3,7 @@
  * Threads:  as many as may be in flight
  * Waits in: poll(2), inside curl_easy_perform, once in every thread
  * Woken by: the thread's own socket; the kernel schedules the threads
- * Syscalls per transfer: about 5 (3 poll, 1 send, 1 recv), and the context switches
+ * Syscalls per transfer: 7 to 8 (5 poll, 1 send, 1 or 2 recv), and the context switches
  * Read next: curl_libuv.c, where one thread watches all the sockets
  *
  * The code of a transfer is that of curl_sequential.c. What is new: who takes which request
