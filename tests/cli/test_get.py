@@ -292,7 +292,7 @@ class Https(GetCase):
     def test_a_certificate_nobody_vouches_for_is_refused(self):
         done = self.bench("get", "-i", "urls.txt", "-o", "d", "--retries", "0", code=6)
         self.assertIn("2 errors.", done.stdout)
-        self.assertRegex(done.stdout, r"refused after 1 attempt: \S+: .*certificate")
+        self.assertRegex(done.stdout, r"refused after 1 attempt: \S+: .*cert")
         self.assertEqual(self.folder_of("d"), {})
 
     def test_raw_backends_say_that_they_cannot(self):
