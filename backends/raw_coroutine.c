@@ -43,7 +43,7 @@
 #define STACK_BYTES ((size_t)256 << 10) /* of each loop; only what is touched is there */
 
 #define WAIT_MAX_NS NS_PER_S
-#define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
+#define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
 
 /* ---- state ---- */
 
@@ -159,8 +159,8 @@ static bool is_told_by_receive(int os_error)
     return os_error == EPIPE || os_error == ECONNRESET;
 }
 
-/* All of the request, unless an answer comes before it is out: that says why. @return 0 or -errno
- */
+/* All of the request, unless an answer comes before it is out: that says why.
+ * @return 0 or -errno */
 static int await_send(struct place *place)
 {
     const char *end = place->exchange.request + place->exchange.request_bytes;

@@ -9,13 +9,13 @@
  *            code that reads like raw_sequential.c
  *
  * Level-triggered: what was not read is told again, so one recv for each event is enough. It can
- * neither lose an end of stream nor let one large body keep the others waiting. A recv that did
- * not fill the buffer has drained the socket: there is no second one that would only hear EAGAIN,
- * and none right after a send, because the answer is never there yet. All connections of a loop
+ * neither lose an end of stream nor let one large body keep the others waiting. There
+ * is never a second recv that would only hear EAGAIN, and none right after a send, because the
+ * answer is never there yet. All connections of a loop
  * receive into one buffer, which stays in the cache.
  *
  * Files are written on the loop: epoll knows no files, they are always "ready". Opening, writing
- * and closing a flag takes less time than handing it to another thread and back.
+ * and closing a picture takes less time than handing it to another thread and back.
  */
 #include "backend.h"
 #include "clock.h"
@@ -35,7 +35,7 @@
 #define STARTS_PER_TURN 64 /* so that the first answers need not wait for the last question */
 
 #define WAIT_MAX_NS NS_PER_S
-#define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
+#define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
 
 /* ---- state ---- */
 

@@ -48,11 +48,11 @@
 #define BUFFER_GROUP 0
 #define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
 
-#define STARTS_PER_TURN 16 /* as many as the kernel brings on in a turn: it runs 20 */
+#define STARTS_PER_TURN 16 /* the kernel works off 20 completions in a call (Linux 6.13) */
 
 #define WAIT_MAX_NS NS_PER_S
-#define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
-#define BATCH_SHARE 16                   /* a batch is at most 1/16 of what is in flight, */
+#define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
+#define BATCH_SHARE 16                  /* a batch is at most 1/16 of the places, */
 #define BATCH_MAX 16
 #define BATCH_WAIT_NS (50 * NS_PER_US) /* and nobody waits longer than this to make it full */
 #define WRITE_BYTES_MAX (1u << 30)     /* the length of a submission has 32 bits */

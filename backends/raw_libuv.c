@@ -37,7 +37,7 @@
 #define STARTS_PER_TURN 64 /* so that the first answers need not wait for the last question */
 
 #define WAIT_MAX_NS NS_PER_S
-#define CANCEL_POLL_NS (100 * NS_PER_MS) /* backend.h: at least this often */
+#define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
 
 /* ---- state ---- */
 
