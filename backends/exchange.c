@@ -76,6 +76,7 @@ static enum transfer_step ask(struct exchange *exchange, enum transfer_step step
         http1_parser_init(&exchange->parser);
         exchange->spill_bytes = 0;
         exchange->answered = false;
+        exchange->send_error = 0;
         exchange->on_used_connection = false; /* until exchange_connected says more */
         exchange->endpoint = endpoint_find(exchange->endpoints, &transfer->target);
         if (exchange->endpoint->address_bytes == 0) {
@@ -101,6 +102,14 @@ void exchange_connected(struct exchange *exchange, uint32_t number, bool used)
 {
     exchange->on_used_connection = used;
     transfer_connection(&exchange->transfer, number);
+}
+
+bool exchange_send_failed(struct exchange *exchange, int os_error)
+{
+    bool may_be_answered = os_error == EPIPE || os_error == ECONNRESET;
+
+    exchange->send_error = may_be_answered ? os_error : 0;
+    return may_be_answered;
 }
 
 static enum transfer_step fail(struct exchange *exchange, enum transfer_status status, int os_error,
@@ -299,6 +308,10 @@ enum transfer_step exchange_eof(struct exchange *exchange, uint64_t now_ns)
 {
     if (is_stale(exchange)) {
         return ask_elsewhere(exchange, now_ns);
+    }
+    /* The socket tells of a reset once, and the send has heard it: what is left reads as an end. */
+    if (exchange->send_error != 0 && !exchange->answered) {
+        return fail_errno(exchange, exchange->send_error, now_ns);
     }
     if (http1_finish(&exchange->parser) != HTTP1_DONE) {
         return fail(exchange, TRANSFER_TRUNCATED, 0, NULL, now_ns);

@@ -33,6 +33,7 @@ struct exchange {
     size_t spill_capacity;
     bool on_used_connection; /* the connection has carried a whole exchange before */
     bool answered;           /* a byte of this response has arrived */
+    int send_error;          /* of this request: exchange_send_failed; errno value */
     bool keeps;              /* the connection may carry the next exchange */
 };
 
@@ -53,6 +54,13 @@ enum transfer_step exchange_start(struct exchange *exchange, size_t index, uint6
  *                be sent again on a new connection when this one turns out closed)
  */
 void exchange_connected(struct exchange *exchange, uint32_t number, bool used);
+
+/**
+ * The request could not be sent. EPIPE, ECONNRESET: there may be an answer to read all the same,
+ * and what comes of receiving says more; the error is kept for when nothing comes.
+ * @return whether to receive on; else the model calls exchange_fail
+ */
+bool exchange_send_failed(struct exchange *exchange, int os_error);
 
 /** Bytes arrived; `data` is free for reuse on return. */
 enum transfer_step exchange_feed(struct exchange *exchange, const char *data, size_t bytes,

@@ -148,12 +148,6 @@ enum transfer_step blocking_connect(struct blocking_place *place)
 
 /* ---- send ---- */
 
-/* EPIPE, ECONNRESET: there may be an answer to read all the same; the receive will tell. */
-static bool is_told_by_receive(int os_error)
-{
-    return os_error == EPIPE || os_error == ECONNRESET;
-}
-
 /* One call, for as much as the socket takes. @return 0 or an errno value */
 static int rest_send(struct blocking_place *place)
 {
@@ -190,7 +184,7 @@ enum transfer_step blocking_send(struct blocking_place *place)
     place->unsent_bytes = exchange->request_bytes;
     while (place->unsent_bytes > 0) {
         int os_error = rest_send(place);
-        if (is_told_by_receive(os_error)) {
+        if (os_error != 0 && exchange_send_failed(exchange, os_error)) {
             break;
         }
         if (os_error != 0) {

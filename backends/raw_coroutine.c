@@ -153,12 +153,6 @@ static int await_connect(struct place *place)
     return -os_error;
 }
 
-/* EPIPE, ECONNRESET: there may be an answer to read all the same; the receive will tell. */
-static bool is_told_by_receive(int os_error)
-{
-    return os_error == EPIPE || os_error == ECONNRESET;
-}
-
 /* All of the request, unless an answer comes before it is out: that says why.
  * @return 0 or -errno */
 static int await_send(struct place *place)
@@ -170,7 +164,7 @@ static int await_send(struct place *place)
         ssize_t sent =
             send(place->fd, end - place->unsent_bytes, place->unsent_bytes, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) {
-            return is_told_by_receive(errno) ? 0 : -errno;
+            return exchange_send_failed(&place->exchange, errno) ? 0 : -errno;
         }
         place->unsent_bytes -= sent > 0 ? (size_t)sent : 0;
         if (place->unsent_bytes == 0) {

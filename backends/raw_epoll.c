@@ -97,12 +97,6 @@ static int place_watch(struct loop *loop, struct place *place, uint32_t interest
     return 0;
 }
 
-/* EPIPE, ECONNRESET: there may be an answer to read all the same; the receive will tell. */
-static bool is_told_by_receive(int os_error)
-{
-    return os_error == EPIPE || os_error == ECONNRESET;
-}
-
 static enum transfer_step rest_send(struct loop *loop, struct place *place)
 {
     struct exchange *exchange = &place->exchange;
@@ -116,7 +110,7 @@ static enum transfer_step rest_send(struct loop *loop, struct place *place)
         interest = place->unsent_bytes > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
     } else if (errno == EAGAIN) {
         interest = EPOLLIN | EPOLLOUT;
-    } else if (!is_told_by_receive(errno)) {
+    } else if (!exchange_send_failed(exchange, errno)) {
         result = -errno;
     }
     if (result == 0) {

@@ -649,23 +649,18 @@ static void connected(struct loop *loop, struct place *place, int result)
     request_send(loop, place);
 }
 
-/* EPIPE, ECONNRESET: there may be an answer to read all the same; the receive will tell. */
-static bool is_told_by_receive(int result)
-{
-    return result == -EPIPE || result == -ECONNRESET;
-}
-
 static void request_sent(struct loop *loop, struct place *place, int result)
 {
-    const struct exchange *exchange = &place->exchange;
+    struct exchange *exchange = &place->exchange;
     size_t sent = result > 0 ? (size_t)result : 0;
 
-    if (place->state != PLACE_EXCHANGING || sent == exchange->request_bytes ||
-        is_told_by_receive(result)) {
+    if (place->state != PLACE_EXCHANGING || sent == exchange->request_bytes) {
         return;
     }
     if (result < 0 && result != -EAGAIN) {
-        place_fail(loop, place, -result);
+        if (!exchange_send_failed(exchange, -result)) {
+            place_fail(loop, place, -result);
+        }
         return;
     }
     /* No room now. From here on the kernel waits with the text: it gets a copy of its own. */
@@ -692,7 +687,7 @@ static void rest_sent(struct loop *loop, struct place *place, int result)
     free(place->rest);
     place->rest = NULL;
     if (!place_closed(loop, place) && place->state == PLACE_EXCHANGING && result < 0 &&
-        !is_told_by_receive(result)) {
+        !exchange_send_failed(&place->exchange, -result)) {
         place_fail(loop, place, -result);
     }
 }

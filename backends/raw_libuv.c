@@ -178,12 +178,6 @@ static void on_read(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buffer)
     place_advance(place, exchange_advance(place, bytes));
 }
 
-/* EPIPE, ECONNRESET: there may be an answer to read all the same; the read will tell. */
-static bool is_told_by_read(int result)
-{
-    return result == UV_EPIPE || result == UV_ECONNRESET;
-}
-
 /* callback from libuv: the rest of a request is out, or never will be */
 static void on_written(uv_write_t *write, int status)
 {
@@ -193,7 +187,7 @@ static void on_written(uv_write_t *write, int status)
         return; /* closed; the place may be about other things already */
     }
     place->writing = false;
-    if (status < 0 && !is_told_by_read(status)) {
+    if (status < 0 && !exchange_send_failed(&place->exchange, -status)) {
         place->loop->now_ns = clock_now_ns();
         place_fail(place, -status);
     }
@@ -208,7 +202,7 @@ static int request_write(struct place *place)
 
     int sent = uv_try_write(stream, &text, 1);
     if (sent < 0 && sent != UV_EAGAIN) {
-        return is_told_by_read(sent) ? 0 : sent;
+        return exchange_send_failed(&place->exchange, -sent) ? 0 : sent;
     }
     if (sent > 0) {
         text.base += sent;

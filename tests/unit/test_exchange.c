@@ -328,6 +328,30 @@ static void test_exchange__tells_a_stale_connection_from_a_failure(void **state)
     fixture_release(&fixture);
 }
 
+static void test_exchange__remembers_the_reset_that_a_send_has_heard(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+
+    fixture_init(&fixture, URL);
+    begin(&fixture, false);
+    assert_true(exchange_send_failed(&fixture.exchange, ECONNRESET));
+    assert_int_equal(exchange_eof(&fixture.exchange, NOW + 1), TRANSFER_DONE);
+    assert_int_equal(fixture.result.status, TRANSFER_RESET);
+    assert_int_equal(fixture.result.os_error, ECONNRESET);
+    /* With an answer begun, its end is what it looks like; and nothing is kept for the next. */
+    begin(&fixture, false);
+    assert_true(exchange_send_failed(&fixture.exchange, EPIPE));
+    assert_int_equal(feed_text(&fixture.exchange, "HTTP/1.1 200 OK\r\n"), TRANSFER_MORE);
+    assert_int_equal(exchange_eof(&fixture.exchange, NOW + 1), TRANSFER_DONE);
+    assert_int_equal(fixture.result.status, TRANSFER_TRUNCATED);
+    begin(&fixture, false);
+    assert_int_equal(exchange_eof(&fixture.exchange, NOW + 1), TRANSFER_DONE);
+    assert_int_equal(fixture.result.status, TRANSFER_TRUNCATED);
+    assert_false(exchange_send_failed(&fixture.exchange, EIO));
+    fixture_release(&fixture);
+}
+
 static void test_exchange__asks_again_only_once_for_a_stale_connection(void **state)
 {
     struct fixture fixture;
@@ -530,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_exchange__distrusts_a_connection_with_bytes_behind_the_response),
         cmocka_unit_test(test_exchange__begins_the_next_one_without_a_trace_of_the_last),
         cmocka_unit_test(test_exchange__tells_a_stale_connection_from_a_failure),
+        cmocka_unit_test(test_exchange__remembers_the_reset_that_a_send_has_heard),
         cmocka_unit_test(test_exchange__asks_again_only_once_for_a_stale_connection),
         cmocka_unit_test(test_exchange__marks_each_attempt_in_its_request),
         cmocka_unit_test(test_exchange__keeps_no_connection_when_fresh_ones_are_wanted),
