@@ -1,6 +1,7 @@
 #include "get_command.h"
 
 #include "exit_code.h"
+#include "folder.h"
 #include "get_list.h"
 #include "get_options.h"
 #include "get_record.h"
@@ -15,9 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_BACKEND "raw_epoll"
@@ -99,22 +98,11 @@ static int choose_backend(struct get *get)
     return 0;
 }
 
-/* With its parents, as mkdir -p does. */
 static int open_folder(struct get *get)
 {
-    char *path = strdup(get->options.output_dir);
-
-    if (path == NULL) {
+    if (folder_make(get->options.output_dir, 0777) != 0) {
         return EXIT_INTERNAL;
     }
-    for (char *slash = strchr(path + 1, '/'); path[0] != '\0' && slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0777);
-        *slash = '/';
-    }
-    (void)mkdir(path, 0777); /* what matters is whether it can be opened */
-    free(path);
     get->dir_fd = open(get->options.output_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (get->dir_fd < 0 || faccessat(get->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
         log_error("--output '%s': %s", get->options.output_dir, strerrordesc_np(errno));
@@ -126,12 +114,14 @@ static int open_folder(struct get *get)
 /* Each place takes a connection and a file. */
 static int check_descriptors(const struct get *get)
 {
+    uint64_t requests = (uint64_t)get->list.count * (get->options.names ? 2 : 1);
+    uint64_t places = get->options.in_flight < requests ? get->options.in_flight : requests;
     uint64_t limit = usage_raise_descriptor_limit();
-    uint64_t needed = 2 * (uint64_t)get->options.in_flight + SPARE_DESCRIPTORS;
 
-    if (needed > limit && get->list.count > limit / 2) {
+    if (2 * places + SPARE_DESCRIPTORS > limit) {
         log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                  get->options.in_flight, (unsigned long long)needed, (unsigned long long)limit);
+                  get->options.in_flight, (unsigned long long)(2 * places + SPARE_DESCRIPTORS),
+                  (unsigned long long)limit);
         return EXIT_USAGE_ERROR;
     }
     return 0;

@@ -2,6 +2,7 @@
 
 #include "exit_code.h"
 #include "log.h"
+#include "option_value.h"
 #include "scenario.h"
 
 #include "backends/clock.h"
@@ -71,32 +72,6 @@ static const struct argp_option get_argp_options[] = {
 };
 
 static char program_name[] = "bench get";
-
-static error_t parse_number(const char *option, const char *text, uint64_t low, uint64_t high,
-                            uint64_t *number, struct command_line *line)
-{
-    char *end = NULL;
-
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < low ||
-        value > high) {
-        return log_error_once(&line->refused, "%s '%s': want a number from %llu to %llu", option,
-                              text, (unsigned long long)low, (unsigned long long)high);
-    }
-    *number = value;
-    return 0;
-}
-
-static error_t parse_u32(const char *option, const char *text, uint32_t low, uint32_t high,
-                         uint32_t *number, struct command_line *line)
-{
-    uint64_t value = 0;
-    error_t error = parse_number(option, text, low, high, &value, line);
-
-    *number = (uint32_t)value;
-    return error;
-}
 
 /* ---- codes ---- */
 
@@ -257,13 +232,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case 'l':
-        return parse_u32("--limit", arg, 1, UINT32_MAX - 1, &options->limit, line);
+        return option_u32("--limit", arg, 1, UINT32_MAX - 1, &options->limit, &line->refused);
     case 'm':
-        return parse_u32("--max-req", arg, 1, GET_IN_FLIGHT_MAX, &options->in_flight, line);
+        return option_u32("--max-req", arg, 1, GET_IN_FLIGHT_MAX, &options->in_flight,
+                          &line->refused);
     case KEY_RETRIES:
-        return parse_u32("--retries", arg, 0, RETRIES_MAX, &options->retries, line);
+        return option_u32("--retries", arg, 0, RETRIES_MAX, &options->retries, &line->refused);
     case KEY_SEED:
-        return parse_number("--seed", arg, 0, UINT64_MAX, &options->seed, line);
+        return option_number("--seed", arg, 0, UINT64_MAX, &options->seed, &line->refused);
     case KEY_TIMEOUT:
         return parse_timeout(arg, line);
     case KEY_MAX_FILESIZE:

@@ -1,5 +1,6 @@
 #include "get_record.h"
 
+#include "folder.h"
 #include "get_session.h"
 #include "output_file.h"
 
@@ -35,12 +36,7 @@ static char *state_folder(void)
     if (written < 0) {
         return NULL;
     }
-    for (char *slash = strchr(folder + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(folder, 0700);
-        *slash = '/';
-    }
-    (void)mkdir(folder, 0700);
+    (void)folder_make(folder, 0700); /* writing the record will tell */
     return folder;
 }
 

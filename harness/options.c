@@ -2,6 +2,7 @@
 
 #include "exit_code.h"
 #include "log.h"
+#include "option_value.h"
 #include "paired.h"
 #include "placement.h"
 #include "scenario.h"
@@ -15,7 +16,6 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,50 +107,10 @@ static const struct argp_option run_options[] = {
 };
 
 /* One line, once: what was wrong and what is accepted. */
-static error_t refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 static bool refused;
+#define refuse(...) log_error_once(&refused, __VA_ARGS__)
+
 static char program_name[] = "bench run";
-
-static error_t refuse(const char *format, ...)
-{
-    char text[512];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (!refused) {
-        log_error("%s", text);
-    }
-    refused = true;
-    return EINVAL;
-}
-
-static error_t parse_number(const char *option, const char *text, uint64_t low, uint64_t high,
-                            uint64_t *value)
-{
-    char *end = NULL;
-
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    /* strtoull takes signs and white space; a count has neither. */
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < low ||
-        *value > high) {
-        return refuse("%s '%s': want a whole number from %llu to %llu", option, text,
-                      (unsigned long long)low, (unsigned long long)high);
-    }
-    return 0;
-}
-
-static error_t parse_u32(const char *option, const char *text, uint32_t low, uint32_t high,
-                         uint32_t *value)
-{
-    uint64_t wide = 0;
-    error_t error = parse_number(option, text, low, high, &wide);
-    *value = (uint32_t)wide;
-    return error;
-}
 
 static error_t parse_texts(const char *option, char *text, struct option_texts *list)
 {
@@ -181,7 +141,7 @@ static error_t parse_numbers(const char *option, char *text, uint32_t high,
     }
     list->count = items.count;
     for (size_t i = 0; i < items.count; i++) {
-        if (parse_u32(option, items.texts[i], 1, high, &list->values[i]) != 0) {
+        if (option_u32(option, items.texts[i], 1, high, &list->values[i], &refused) != 0) {
             return EINVAL;
         }
     }
@@ -395,14 +355,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_SCENARIO:
         return parse_scenario(arg, options);
     case 'n':
-        return parse_u32("--transfers", arg, 1, OPTION_TRANSFERS_MAX, &options->transfers);
+        return option_u32("--transfers", arg, 1, OPTION_TRANSFERS_MAX, &options->transfers,
+                          &refused);
     case 'c':
         return parse_numbers("--concurrency", arg, OPTION_CONCURRENCY_MAX, &options->concurrency);
     case 'l':
         return parse_numbers("--loops", arg, OPTION_LOOPS_MAX, &options->loops);
     case 'r':
         options->rounds_given = true;
-        return parse_u32("--rounds", arg, 1, OPTION_ROUNDS_MAX, &options->rounds);
+        return option_u32("--rounds", arg, 1, OPTION_ROUNDS_MAX, &options->rounds, &refused);
     case KEY_TIME_LIMIT:
         return parse_duration("--time-limit", arg, NS_PER_MS, &options->time_limit_ns);
     case KEY_PRECISION:
@@ -422,13 +383,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_TIMEOUT:
         return parse_duration("--timeout", arg, NS_PER_MS, &options->timeout_ns);
     case KEY_RETRIES:
-        return parse_u32("--retries", arg, 0, OPTION_RETRIES_MAX, &options->retries);
+        return option_u32("--retries", arg, 0, OPTION_RETRIES_MAX, &options->retries, &refused);
     case KEY_CONNECTIONS:
         return parse_choice("--connections", arg, "reuse", "fresh", &options->fresh_connections);
     case KEY_SERVER:
         return parse_server(arg, options);
     case KEY_SEED:
-        return parse_number("--seed", arg, 0, UINT64_MAX, &options->seed);
+        return option_number("--seed", arg, 0, UINT64_MAX, &options->seed, &refused);
     case 'q':
         options->quiet = true;
         return 0;

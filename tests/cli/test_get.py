@@ -153,7 +153,7 @@ class Flags(GetCase):
         for arguments, says in [
                 (["BRA"], "'BRA': want a code of two letters"),
                 (["1"], "'1': want a code"),
-                (["-m", "0"], "--max-req '0': want a number from 1 to 65536"),
+                (["-m", "0"], "--max-req '0': want a whole number from 1 to 65536"),
                 (["-l", "x"], "--limit 'x'"),
                 (["-s", "ftp://x"], "--server 'ftp://x': want LOCAL, DELAY, ERROR"),
                 (["-b", "nope"], "--backend 'nope': unknown"),

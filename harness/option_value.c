@@ -1,0 +1,32 @@
+#include "option_value.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int option_number(const char *option, const char *text, uint64_t low, uint64_t high,
+                  uint64_t *value, bool *said)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    /* strtoull takes signs and white space; a count has neither. */
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *value < low ||
+        *value > high) {
+        return log_error_once(said, "%s '%s': want a whole number from %llu to %llu", option, text,
+                              (unsigned long long)low, (unsigned long long)high);
+    }
+    return 0;
+}
+
+int option_u32(const char *option, const char *text, uint32_t low, uint32_t high, uint32_t *value,
+               bool *said)
+{
+    uint64_t wide = 0;
+    int error = option_number(option, text, low, high, &wide, said);
+
+    *value = (uint32_t)wide;
+    return error;
+}
