@@ -259,11 +259,10 @@ static bool mark_shared_names(struct get_list *list, struct get_item **order, ui
              end < list->count && compare_names(&order[begin], &order[end]) == 0;) {
             end++;
         }
-        /* From the last: comparing has to see the shared name of the first to its end. */
-        for (size_t i = end; end - begin > 1 && i > begin; i--) {
-            const char *url = order[i - 1]->url;
+        for (size_t i = begin; end - begin > 1 && i < end; i++) {
+            const char *url = order[i]->url;
             any = true;
-            file_name_mark(order[i - 1]->name, body_hash(url, strlen(url)) + pass);
+            file_name_mark(order[i]->name, body_hash(url, strlen(url)) + pass);
         }
     }
     return any;

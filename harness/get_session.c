@@ -139,7 +139,7 @@ static void tell(struct get_session *session, const struct get_item *item,
                      is_flag ? "" : "\n");
         session->column = is_flag;
     }
-    if (session->options->verbose || !session->bar) {
+    if (!session->bar) {
         (void)fflush(stdout); /* as they complete, into a pipe too */
     }
 }
@@ -170,8 +170,9 @@ static void count(struct get_session *session, const struct get_outcome *outcome
 static bool name_is_taken(const struct get_session *session, const char *name)
 {
     for (size_t i = 0; i < session->list->count; i++) {
-        if (session->outcomes[i].result != NULL &&
-            strcmp(session->list->items[i].name, name) == 0) {
+        const struct get_item *item = &session->list->items[i];
+        if ((item->complete || session->outcomes[i].result != NULL) &&
+            strcmp(item->name, name) == 0) {
             return true;
         }
     }

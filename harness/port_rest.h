@@ -2,7 +2,7 @@
  * Local ports that a trial has used cannot be used by the next one at once: their connections are
  * in TIME_WAIT, and the kernel gives such a port out again only after a second, to a peer with
  * timestamps (net.ipv4.tcp_tw_reuse in ip-sysctl.rst). A connect that has to search for a port
- * among used ones takes ten times as long (300 us instead of 25 with half of them used), so a
+ * among used ones takes ten times as long (300 us instead of 30 with half of them used), so a
  * trial would pay for what the one before it did.
  */
 #ifndef BENCH_PORT_REST_H
