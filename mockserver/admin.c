@@ -26,7 +26,7 @@ static double seconds_since(struct timeval now, struct timeval then)
     return (double)(now.tv_sec - then.tv_sec) + (double)(now.tv_usec - then.tv_usec) * 1e-6;
 }
 
-static void put_usage(json_t *stats, const struct counters *counters)
+void admin_put_usage(struct json_t *stats, const struct counters *counters)
 {
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
@@ -106,7 +106,7 @@ static void put_histogram(json_t *stats, const struct counters *counters, const 
     (void)json_object_set_new(stats, name, object);
 }
 
-static void put_times(json_t *stats, const struct counters *counters)
+void admin_put_times(struct json_t *stats, const struct counters *counters)
 {
     put_sum(stats, counters, "sum_delay_ns", offsetof(struct loop_counters, sum_delay_ns));
     put(stats, "max_delay_ns",
@@ -118,18 +118,20 @@ static void put_times(json_t *stats, const struct counters *counters)
         counters_highest(counters, offsetof(struct loop_counters, last_response_ns)));
 }
 
-char *admin_stats_text(const struct counters *counters, const struct corpus *corpus)
+char *admin_flag_stats_text(const struct admin_service *admin)
 {
+    const struct flag_counters *flags = admin->user;
+    const struct counters *counters = flags->counters;
     json_t *stats = json_object();
     if (stats == NULL) {
         return NULL;
     }
     (void)json_object_set_new(stats, "run", json_string(counters->run));
     put_traffic(stats, counters);
-    put_times(stats, counters);
-    put_usage(stats, counters);
+    admin_put_times(stats, counters);
+    admin_put_usage(stats, counters);
     put(stats, "loops", counters->loop_count);
-    (void)json_object_set_new(stats, "paths", paths_json(counters, corpus));
+    (void)json_object_set_new(stats, "paths", paths_json(counters, flags->corpus));
     char *text = json_dumps(stats, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(stats);
     return text;
@@ -183,14 +185,14 @@ static void reply_reset(struct connection *connection, const struct request *req
         reply_text(connection, request, 400, status_text(400), NULL);
         return;
     }
-    counters_reset(admin->counters, run);
+    admin->reset(admin, run);
     reply_text(connection, request, 200, "ok\n", NULL);
 }
 
 static void reply_stats(struct connection *connection, const struct request *request,
                         const struct admin_service *admin)
 {
-    char *text = admin_stats_text(admin->counters, admin->corpus);
+    char *text = admin->stats_text(admin);
     if (text == NULL) {
         reply_text(connection, request, 500, status_text(500), NULL);
     } else {
@@ -219,6 +221,12 @@ static void on_request(struct connection *connection, const struct request *requ
         return;
     }
     reply_text(connection, request, status, status_text(status), NULL);
+}
+
+void admin_flag_reset(const struct admin_service *admin, const char *run)
+{
+    const struct flag_counters *flags = admin->user;
+    counters_reset(flags->counters, run);
 }
 
 void admin_service_init(struct admin_service *admin)

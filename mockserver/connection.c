@@ -617,7 +617,8 @@ static struct connection *connection_take(struct event_loop *loop)
         loop->free = connection->open_next;
         return connection;
     }
-    if (deadline_queue_reserve(&loop->deadlines, loop->connections + 1) != 0) {
+    if (deadline_queue_reserve(&loop->deadlines, loop->deadlines_apart + loop->connections + 1) !=
+        0) {
         return NULL;
     }
     connection = malloc(sizeof(*connection));

@@ -5,6 +5,7 @@
 #include "backends/clock.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,8 +49,8 @@ static void on_awake(uv_idle_t *awake)
 
 static void end_turn(struct event_loop *loop, uint64_t now_ns)
 {
-    if (loop->in_turn && loop->own_counters != NULL) {
-        histogram_add(&loop->own_counters->turns, now_ns - loop->turn_began_ns);
+    if (loop->in_turn && loop->turns != NULL) {
+        histogram_add(loop->turns, now_ns - loop->turn_began_ns);
     }
     loop->in_turn = false;
 }
@@ -162,6 +163,7 @@ int event_loop_init(struct event_loop *loop, const struct service *service,
     loop->service = service;
     loop->counters = counters;
     loop->own_counters = own_counters;
+    loop->turns = own_counters != NULL ? &own_counters->turns : NULL;
     loop->deadlines.timer_fd = -1;
     (void)pthread_mutex_init(&loop->handoff.lock, NULL);
     loop->read_buffer = malloc(READ_BUFFER_BYTES);
@@ -194,6 +196,12 @@ void event_loop_release(struct event_loop *loop)
     free(loop->read_buffer);
 }
 
+int event_loop_reserve(struct event_loop *loop, size_t count)
+{
+    loop->deadlines_apart = count;
+    return deadline_queue_reserve(&loop->deadlines, count);
+}
+
 void event_loop_run(struct event_loop *loop)
 {
     while (!atomic_load(&loop->stop)) {
@@ -207,6 +215,28 @@ void event_loop_stop(struct event_loop *loop)
 {
     atomic_store(&loop->stop, true);
     (void)uv_async_send(&loop->wake);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    event_loop_stop(handle->data);
+}
+
+int event_loop_stop_on_signals(struct event_loop *loop, uv_signal_t signals[EVENT_LOOP_SIGNALS])
+{
+    static const int numbers[EVENT_LOOP_SIGNALS] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < EVENT_LOOP_SIGNALS; i++) {
+        signals[i].data = loop;
+        int error = uv_signal_init(&loop->uv, &signals[i]);
+        if (error == 0) {
+            error = uv_signal_start(&signals[i], on_signal, numbers[i]);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
 }
 
 void event_loop_hand(struct event_loop *loop, int fd)

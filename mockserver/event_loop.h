@@ -48,10 +48,12 @@ struct event_loop {
     uv_timer_t sweep;
     uv_async_t wake;
     struct deadline_queue deadlines;
+    size_t deadlines_apart; /* room kept for others than connections: event_loop_reserve */
     struct handoff handoff;
     const struct service *service;
     struct counters *counters; /* NULL: nothing is counted here */
     struct loop_counters *own_counters;
+    struct histogram *turns;   /* NULL: not timed */
     struct canned_set *canned; /* NULL: none */
     struct connection *open;   /* all */
     struct connection *free;   /* to use again */
@@ -74,11 +76,23 @@ int event_loop_init(struct event_loop *loop, const struct service *service,
                     struct counters *counters, struct loop_counters *own_counters);
 void event_loop_release(struct event_loop *loop);
 
+/**
+ * Keep room for `count` deadlines that belong to no connection, so that setting one never
+ * allocates. Once, before the loop runs.
+ * @return 0, -ENOMEM
+ */
+int event_loop_reserve(struct event_loop *loop, size_t count);
+
 /** Run until event_loop_stop; closes every connection and handle before it returns. */
 void event_loop_run(struct event_loop *loop);
 
 /** From any thread, and in the loop itself. */
 void event_loop_stop(struct event_loop *loop);
+
+#define EVENT_LOOP_SIGNALS 2
+
+/** Stop it when SIGINT or SIGTERM comes. @return 0 or -errno */
+int event_loop_stop_on_signals(struct event_loop *loop, uv_signal_t signals[EVENT_LOOP_SIGNALS]);
 
 /** Give a connected socket to the loop, from any thread. */
 void event_loop_hand(struct event_loop *loop, int fd);

@@ -1,10 +1,10 @@
 #include "listener.h"
 
+#include "address.h"
 #include "connection.h"
 
 #include "backends/clock.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -18,56 +18,29 @@
 #define BACKLOG 65535  /* the system cuts it to net.core.somaxconn */
 #define ACCEPTS_MAX 64 /* before others have their turn */
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-/* A wildcard is no address to connect to: the loopback one stands in. */
-static int make_url(struct listener *listener)
-{
-    union address address = {0};
-    char text[INET6_ADDRSTRLEN];
-    socklen_t bytes = sizeof(address);
-    if (getsockname(listener->fd, &address.any, &bytes) != 0) {
-        return -errno;
-    }
-    if (address.any.sa_family == AF_INET6) {
-        bool any = IN6_IS_ADDR_UNSPECIFIED(&address.v6.sin6_addr);
-        (void)inet_ntop(AF_INET6, any ? &in6addr_loopback : &address.v6.sin6_addr, text,
-                        sizeof(text));
-        (void)snprintf(listener->url, sizeof(listener->url), "http://[%s]:%u", text,
-                       ntohs(address.v6.sin6_port));
-    } else {
-        if (address.v4.sin_addr.s_addr == htonl(INADDR_ANY)) {
-            address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        }
-        (void)inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof(text));
-        (void)snprintf(listener->url, sizeof(listener->url), "http://%s:%u", text,
-                       ntohs(address.v4.sin_port));
-    }
-    return 0;
-}
-
 static int bind_and_listen(int fd, const struct sockaddr *any, uint16_t port)
 {
     const int on = 1;
-    union address address;
-    socklen_t bytes = any->sa_family == AF_INET6 ? sizeof(address.v6) : sizeof(address.v4);
-    memcpy(&address, any, bytes);
-    if (any->sa_family == AF_INET6) {
-        address.v6.sin6_port = htons(port);
-    } else {
-        address.v4.sin_port = htons(port);
-    }
     /* Linux: accepted sockets inherit TCP_NODELAY, which saves a call for each of them. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        bind(fd, &address.any, bytes) != 0 || listen(fd, BACKLOG) != 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) {
         return -errno;
     }
-    return 0;
+    int error = address_bind(fd, any, port);
+    if (error == 0 && listen(fd, BACKLOG) != 0) {
+        error = -errno;
+    }
+    return error;
+}
+
+static int make_url(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_BYTES_MAX];
+    int error = address_text(listener->fd, text);
+    if (error == 0) {
+        (void)snprintf(listener->url, sizeof(listener->url), "http://%s", text);
+    }
+    return error;
 }
 
 int listener_init(struct listener *listener, const struct sockaddr *address, uint16_t port)

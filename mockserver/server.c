@@ -3,38 +3,18 @@
 #include "backends/clock.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define IDLE_NS (60 * NS_PER_S)
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    (void)number;
-    event_loop_stop(handle->data);
-}
-
-static int start_signals(struct server *server)
-{
-    static const int numbers[] = {SIGINT, SIGTERM};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        server->signals[i].data = &server->admin_loop;
-        int error = uv_signal_init(&server->admin_loop.uv, &server->signals[i]);
-        if (error == 0) {
-            error = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
-        }
-        if (error != 0) {
-            return error;
-        }
-    }
-    return 0;
-}
-
 static int start_admin(struct server *server)
 {
-    server->admin.corpus = &server->corpus;
-    server->admin.counters = &server->counters;
+    server->admin_counters =
+        (struct flag_counters){.corpus = &server->corpus, .counters = &server->counters};
+    server->admin.stats_text = admin_flag_stats_text;
+    server->admin.reset = admin_flag_reset;
+    server->admin.user = &server->admin_counters;
     server->admin.service.idle_ns = IDLE_NS;
     admin_service_init(&server->admin);
     server->has_admin_loop = true;
@@ -42,7 +22,7 @@ static int start_admin(struct server *server)
     if (error == 0) {
         error = listener_start(&server->admin_listener, &server->admin_loop, 1);
     }
-    return error != 0 ? error : start_signals(server);
+    return error != 0 ? error : event_loop_stop_on_signals(&server->admin_loop, server->signals);
 }
 
 static void *loop_thread(void *loop)

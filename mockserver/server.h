@@ -13,6 +13,7 @@ struct server {
     struct corpus corpus;
     struct counters counters;
     struct flag_service flags;
+    struct flag_counters admin_counters;
     struct admin_service admin;
     struct event_loop *loops;  /* [options->loops] */
     struct canned_set *canned; /* [options->loops] */
@@ -20,7 +21,7 @@ struct server {
     size_t thread_count;       /* running */
     struct event_loop admin_loop;
     bool has_admin_loop;
-    uv_signal_t signals[2];
+    uv_signal_t signals[EVENT_LOOP_SIGNALS];
     struct listener listener;
     struct listener admin_listener;
 };
