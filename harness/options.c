@@ -222,7 +222,8 @@ static error_t add_fault(const char *text, struct option_texts *list)
         if (error == -EOVERFLOW) {
             return refuse("--fault '%s': the probabilities add up to more than 1", text);
         }
-        if (error != 0) {
+        /* Of DNS are faults that no download meets. */
+        if (error != 0 || fault_is_dns(&set.rules[i])) {
             return refuse("--fault '%s': want status:CODE@PROBABILITY[,try<=K], as status:418@.25",
                           text);
         }

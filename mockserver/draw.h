@@ -11,8 +11,10 @@
 
 /** Independent sequences of one (seed, key, attempt); below 256. */
 enum draw_stream {
-    DRAW_STREAM_FAULT = 0, /* which fault, if any */
-    DRAW_STREAM_DELAY = 1, /* and the following ones, two for each resampling */
+    DRAW_STREAM_FAULT = 0,     /* which fault, if any */
+    DRAW_STREAM_DELAY = 1,     /* and the following ones, two for each resampling */
+    DRAW_STREAM_ZONE = 250,    /* whether a name is there */
+    DRAW_STREAM_ADDRESS = 251, /* and where */
 };
 
 /** splitmix64's finaliser: a bijection that spreads every bit. */

@@ -53,11 +53,37 @@ static int parse_limit(const char *text, uint32_t *attempts_max)
     return error;
 }
 
-/* "NAME:ARG" of the rule, without probability and limit. */
+const char *fault_dns_name(enum fault_kind kind)
+{
+    static const char *const names[FAULT_KINDS] = {
+        [FAULT_SERVFAIL] = "servfail",
+        [FAULT_NXDOMAIN] = "nxdomain",
+        [FAULT_DROP] = "drop",
+        [FAULT_TRUNCATE] = "truncate",
+    };
+    return names[kind];
+}
+
+static bool parse_dns(const char *text, struct fault_rule *rule)
+{
+    for (enum fault_kind kind = FAULT_SERVFAIL; kind < FAULT_KINDS; kind++) {
+        if (strcmp(text, fault_dns_name(kind)) == 0) {
+            rule->kind = kind;
+            (void)snprintf(rule->name, sizeof(rule->name), "%s", text);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "NAME[:ARG]" of the rule, without probability and limit. */
 static int parse_what(const char *text, struct fault_rule *rule)
 {
     static const char status[] = "status:";
     uint64_t code = 0;
+    if (parse_dns(text, rule)) {
+        return 0;
+    }
     if (strncmp(text, status, sizeof(status) - 1) != 0) {
         return -EINVAL;
     }
@@ -141,4 +167,16 @@ const struct fault_rule *fault_draw(const struct fault_set *set, uint64_t seed, 
         }
     }
     return NULL;
+}
+
+uint32_t fault_set_attempts(const struct fault_set *set)
+{
+    uint32_t attempts = 1;
+    for (size_t i = 0; i < set->count; i++) {
+        uint32_t last = set->rules[i].attempts_max;
+        if (last != UINT32_MAX && last + 1 > attempts) {
+            attempts = last + 1;
+        }
+    }
+    return attempts < FAULT_ATTEMPTS_TOLD_MAX ? attempts : FAULT_ATTEMPTS_TOLD_MAX;
 }

@@ -113,7 +113,8 @@ static int parse_parameter(const char *name, size_t name_bytes, const char *valu
             question->fault = (struct fault_rule){.weight = 0}; /* never drawn */
             return 0;
         }
-        return fault_parse(value, &question->fault);
+        int error = fault_parse(value, &question->fault);
+        return error == 0 && fault_is_dns(&question->fault) ? -EINVAL : error;
     }
     if (rest_is(name, name_bytes, "size") && question->route != ROUTE_METADATA) {
         question->has_size = true;

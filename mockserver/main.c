@@ -1,3 +1,4 @@
+#include "dns_server.h"
 #include "plan.h"
 #include "server.h"
 
@@ -37,6 +38,47 @@ static int load_corpus(const struct options *options, struct corpus *corpus)
     return corpus_init_folder(corpus, options->flags_folder);
 }
 
+/* @return exit code */
+static int complain(const struct options *options, const char *problem, int error)
+{
+    if (problem[0] != '-') {
+        (void)fprintf(stderr, "mockserver: %s: %s\n", problem, strerrordesc_np(-error));
+        return EXIT_INTERNAL;
+    }
+    bool admin = strcmp(problem, "--admin-port") == 0;
+    (void)fprintf(stderr, "mockserver: %s %u: cannot listen there: %s\n", problem,
+                  admin ? options->admin_port : options->port, strerrordesc_np(-error));
+    return EXIT_NOT_AVAILABLE;
+}
+
+static int serve_dns(const struct options *options)
+{
+    struct dns_server server;
+    const char *problem = NULL;
+    int code = EXIT_FINE;
+    int error = dns_server_init(&server, options, &problem);
+    if (error == 0) {
+        (void)printf("{\"dns\":\"%s\",\"admin\":\"%s\",\"pid\":%ld}\n", server.sockets.text,
+                     server.admin_listener.url, (long)getpid());
+        (void)fflush(stdout);
+        dns_server_run(&server);
+    } else {
+        code = complain(options, problem, error);
+    }
+    dns_server_release(&server);
+    return code;
+}
+
+static int tell_dns(const struct options *options)
+{
+    if (plan_print_dns(options) != 0) {
+        (void)fprintf(stderr, "mockserver: --plan %s: not a list of names such as if.dev,for.dev\n",
+                      options->plan);
+        return EXIT_BAD_USAGE;
+    }
+    return EXIT_FINE;
+}
+
 static int serve(const struct options *options, struct corpus *corpus)
 {
     struct server server;
@@ -49,15 +91,7 @@ static int serve(const struct options *options, struct corpus *corpus)
         (void)fflush(stdout);
         server_run(&server);
     } else {
-        bool is_port = problem[0] == '-';
-        if (is_port) {
-            bool admin = strcmp(problem, "--admin-port") == 0;
-            (void)fprintf(stderr, "mockserver: %s %u: cannot listen there: %s\n", problem,
-                          admin ? options->admin_port : options->port, strerrordesc_np(-error));
-        } else {
-            (void)fprintf(stderr, "mockserver: %s: %s\n", problem, strerrordesc_np(-error));
-        }
-        code = is_port ? EXIT_NOT_AVAILABLE : EXIT_INTERNAL;
+        code = complain(options, problem, error);
     }
     server_release(&server);
     return code;
@@ -73,6 +107,9 @@ int main(int argc, char **argv)
         return EXIT_FINE;
     }
     raise_descriptor_limit();
+    if (options.dns) {
+        return options.plan != NULL ? tell_dns(&options) : serve_dns(&options);
+    }
     int error = load_corpus(&options, &corpus);
     if (error == -ENOMEM) {
         (void)fputs("mockserver: out of memory\n", stderr);

@@ -31,12 +31,17 @@ enum option_key {
     KEY_ADMIN_PORT,
     KEY_PLAN,
     KEY_DIE_WITH_PARENT,
+    KEY_DNS,
     KEY_HELP,
     KEY_VERSION,
 };
 
 static const struct argp_option option_table[] = {
-    {"port", KEY_PORT, "N", 0, "Port of the flags; 0, the default: any free one", 0},
+    {"dns", KEY_DNS, NULL, 0,
+     "Be a DNS server instead, over UDP and TCP, for a zone that by the seed has about half of all "
+     "names",
+     0},
+    {"port", KEY_PORT, "N", 0, "Port of the flags, or of DNS; 0, the default: any free one", 0},
     {"bind", KEY_BIND, "ADDR", 0, "IPv4 or IPv6 address; default 127.0.0.1", 0},
     {"loops", KEY_LOOPS, "N", 0, "Threads that each run a loop, 1 to 64; default 1", 0},
     {"flags", KEY_FLAGS, "DIR", 0,
@@ -46,17 +51,18 @@ static const struct argp_option option_table[] = {
     {"delay", KEY_DELAY, "SPEC", 0,
      "Wait before each answer: 20ms, uniform:LO:HI or lognormal:MEDIAN:SIGMA[:MAX]; default 0", 0},
     {"fault", KEY_FAULT, "SPEC", 0,
-     "Answer wrongly: status:CODE[@P][,try<=K]; P is a probability, K the last attempt hit; "
-     "may be given several times",
+     "Answer wrongly: status:CODE[@P][,try<=K], with --dns servfail, nxdomain, drop or truncate "
+     "instead of status:CODE; P is a probability, K the last attempt hit; may be given several "
+     "times",
      0},
     {"rate", KEY_RATE, "BYTES", 0, "Body bytes per second and connection, such as 64KiB", 0},
     {"max-requests", KEY_MAX_REQUESTS, "N", 0, "Close a connection after N requests", 0},
-    {"seed", KEY_SEED, "N", 0, "Of delays, faults and sized bodies; default 0", 0},
+    {"seed", KEY_SEED, "N", 0, "Of delays, faults, sized bodies and names; default 0", 0},
     {"admin-port", KEY_ADMIN_PORT, "N", 0,
      "Port of /stats, /healthz and /reset; 0, the default: any free one", 0},
     {"plan", KEY_PLAN, "CODES", 0,
-     "Print what the codes (CN,IN,US) would be answered, and exit: one line per attempt as far "
-     "as try<=K reaches",
+     "Print what the codes (CN,IN,US; with --dns names: if.dev,for.dev) would be answered, and "
+     "exit: one line per attempt as far as try<=K reaches",
      0},
     {"die-with-parent", KEY_DIE_WITH_PARENT, "PID", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0},
     {"help", KEY_HELP, NULL, 0, "Print this and exit", -1},
@@ -69,7 +75,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state);
 static const char documentation[] =
     "Serves flags over HTTP on a loopback port, with delays and faults that depend on the seed "
     "and the request alone.\v"
-    "When ready it prints one line of JSON: url, admin, pid. Durations and sizes carry units "
+    "When ready it prints one line of JSON: url (with --dns: dns), admin, pid. Durations and sizes "
+    "carry units "
     "(20ms, 64KiB). SIGINT or SIGTERM ends it.";
 
 static char own_name[] = "mockserver"; /* argp_help wants it writable */
@@ -130,7 +137,8 @@ static void parse_fault(const char *text, struct options *options)
     case -ENOSPC:
         refuse("--fault %s: more than %d faults", text, FAULT_RULES_MAX);
     default:
-        refuse("--fault %s: not a fault; say status:CODE[@P][,try<=K], such as status:418@0.25",
+        refuse("--fault %s: not a fault; say status:CODE[@P][,try<=K], such as status:418@0.25; "
+               "with --dns servfail, nxdomain, drop or truncate",
                text);
     }
 }
@@ -168,9 +176,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         parse_address(text, options);
         break;
     case KEY_LOOPS:
+        options->flags_option = "loops";
         options->loops = (uint32_t)parse_number("loops", text, 1, OPTIONS_LOOPS_MAX);
         break;
     case KEY_FLAGS:
+        options->flags_option = "flags";
         options->flags_folder = text;
         break;
     case KEY_DELAY:
@@ -180,9 +190,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         parse_fault(text, options);
         break;
     case KEY_RATE:
+        options->flags_option = "rate";
         parse_rate(text, options);
         break;
     case KEY_MAX_REQUESTS:
+        options->flags_option = "max-requests";
         options->requests_max = parse_number("max-requests", text, 0, REQUESTS_MAX);
         break;
     case KEY_SEED:
@@ -190,6 +202,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         break;
     case KEY_PLAN:
         options->plan = text;
+        break;
+    case KEY_DNS:
+        options->dns = true;
         break;
     case KEY_DIE_WITH_PARENT:
         options->die_with_parent = true;
@@ -213,6 +228,24 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     return 0;
 }
 
+/* Each kind of server has its own faults, and one of flags has more options. */
+static void check_together(const struct options *options)
+{
+    if (options->dns && options->flags_option != NULL) {
+        refuse("--%s: not with --dns", options->flags_option);
+    }
+    for (size_t i = 0; i < options->faults.count; i++) {
+        const struct fault_rule *rule = &options->faults.rules[i];
+        if (fault_is_dns(rule) && !options->dns) {
+            refuse("--fault %s: only with --dns", rule->name);
+        }
+        if (!fault_is_dns(rule) && options->dns) {
+            refuse("--fault %s: not with --dns, which has servfail, nxdomain, drop and truncate",
+                   rule->name);
+        }
+    }
+}
+
 void options_parse(int argc, char **argv, struct options *options)
 {
     *options = (struct options){.loops = 1};
@@ -221,4 +254,5 @@ void options_parse(int argc, char **argv, struct options *options)
     if (argp_parse(&parser, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, options) != 0) {
         refuse("bad arguments; see mockserver --help");
     }
+    check_together(options);
 }

@@ -36,7 +36,9 @@ struct options {
     uint64_t rate;         /* bytes per second; 0: unlimited */
     uint64_t requests_max; /* per connection; 0: unlimited */
     uint64_t seed;
-    const char *plan; /* codes; NULL: serve */
+    const char *plan;         /* codes, or names with `dns`; NULL: serve */
+    bool dns;                 /* a DNS server instead of one of flags */
+    const char *flags_option; /* one that was given and is none of a DNS server's; NULL: none */
     bool die_with_parent;
     pid_t parent; /* 0: not said */
 };

@@ -13,4 +13,13 @@
  */
 int plan_print(const struct options *options, const struct corpus *corpus);
 
+/**
+ * Print "name attempt outcome address delay_ms", likewise, for queries for an address (A) over
+ * UDP of the names in options->plan. Outcomes are found, nxdomain, servfail, truncate, drop; the
+ * address is "-" where an answer has none, and of a truncated answer that over TCP ("-": it is
+ * NXDOMAIN there).
+ * @return 0; -EINVAL or -ENAMETOOLONG when the list has anything but names between commas
+ */
+int plan_print_dns(const struct options *options);
+
 #endif
