@@ -25,13 +25,14 @@
 
 #define BENCH_BACKEND_MAGIC 0x68636e62u /* "bnch", little endian */
 #define BENCH_ABI_MAJOR 1
-#define BENCH_ABI_MINOR 1
+#define BENCH_ABI_MINOR 2
 
 /** What became of one transfer. 0 is "nobody has answered yet": none may remain after a run. */
 enum transfer_status {
     TRANSFER_UNSET = 0,
-    TRANSFER_OK,          /* a 2xx whose body is the expected one (or none was expected) */
-    TRANSFER_NOT_FOUND,   /* 404 */
+    TRANSFER_OK,          /* a 2xx whose body is the expected one (or none was expected); of a
+                             lookup: the addresses */
+    TRANSFER_NOT_FOUND,   /* 404; of a lookup: no such name, or no address */
     TRANSFER_HTTP_ERROR,  /* any other status */
     TRANSFER_TIMEOUT,     /* job->timeout_ns passed */
     TRANSFER_REFUSED,     /* no connection could be made */
@@ -42,7 +43,7 @@ enum transfer_status {
     TRANSFER_MISMATCH,    /* complete, but not the bytes the request expects */
     TRANSFER_SAVE_FAILED, /* right bytes, but the file could not be written */
     TRANSFER_CANCELLED,   /* the caller asked to stop */
-    TRANSFER_UNRESOLVED,  /* the host name has no address */
+    TRANSFER_UNRESOLVED,  /* the host name has no address; of a lookup: the server failed */
     TRANSFER_STATUS_COUNT
 };
 
@@ -53,7 +54,7 @@ enum transfer_request_flag {
 /** One GET. Strings live as long as the job. */
 struct transfer_request {
     const char *url; /* absolute, "http://host[:port]/path"; checked by the host; https only with
-                        BENCH_CAP_TLS */
+                        BENCH_CAP_TLS; with BENCH_CAP_DNS "dns://address[:port]/name" */
     const char *save_name;   /* file name without '/', below output_dir_fd; NULL: do not save */
     uint64_t expected_bytes; /* with TRANSFER_EXPECT_BODY */
     uint64_t expected_xxh3;  /* XXH3-64, seed 0, of the body; with TRANSFER_EXPECT_BODY */
@@ -123,6 +124,7 @@ enum bench_cap {
     BENCH_CAP_LOOPS = 1u << 1,      /* honours job->loops above 1 */
     BENCH_CAP_NO_TRANSFERS = 1u << 2, /* touches no network: a floor, not a contestant */
     BENCH_CAP_TLS = 1u << 3,          /* https URLs too; since ABI 1.1 */
+    BENCH_CAP_DNS = 1u << 4,          /* dns URLs, and no others; since ABI 1.2 */
 };
 
 #define BENCH_REASON_BYTES 160
@@ -135,7 +137,7 @@ struct bench_backend {
     uint32_t struct_size;
     uint32_t caps;           /* enum bench_cap */
     const char *name;        /* "raw_io_uring" */
-    const char *engine;      /* "curl", "raw" or "none" */
+    const char *engine;      /* "curl", "raw", "c-ares" or "none" */
     const char *model;       /* "io_uring": the part of the name that says how it waits */
     const char *waits_in;    /* the call it sleeps in: "io_uring_enter(2)" */
     const char *summary;     /* one line for people */

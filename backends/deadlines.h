@@ -54,6 +54,23 @@ static inline void deadlines_append(struct deadlines *deadlines, struct deadline
     deadlines->ends.previous = link;
 }
 
+/** Where timeouts differ: goes before those that are later, found from the end. */
+static inline void deadlines_insert(struct deadlines *deadlines, struct deadline_link *link,
+                                    uint64_t deadline_ns)
+{
+    struct deadline_link *before = deadlines->ends.previous;
+
+    assert(!deadlines_has(link));
+    while (before != &deadlines->ends && before->deadline_ns > deadline_ns) {
+        before = before->previous;
+    }
+    link->deadline_ns = deadline_ns;
+    link->previous = before;
+    link->next = before->next;
+    before->next->previous = link;
+    before->next = link;
+}
+
 /** One that is in no list is fine. */
 static inline void deadlines_remove(struct deadline_link *link)
 {

@@ -12,11 +12,17 @@ struct thread {
     void (*main)(struct raw_run *run, uint32_t number);
 };
 
-int raw_run_init(struct raw_run *run, const struct download_job *job,
-                 struct transfer_result *results)
+void raw_run_begin(struct raw_run *run, const struct download_job *job,
+                   struct transfer_result *results)
 {
     *run = (struct raw_run){.job = job, .results = results};
     run->place_count = job->count < job->concurrency ? (uint32_t)job->count : job->concurrency;
+}
+
+int raw_run_init(struct raw_run *run, const struct download_job *job,
+                 struct transfer_result *results)
+{
+    raw_run_begin(run, job, results);
     return endpoint_table_init(&run->endpoints, job);
 }
 

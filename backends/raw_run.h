@@ -23,6 +23,10 @@ struct raw_run {
     _Atomic int error; /* the run cannot go on; -errno of the first thread that said so */
 };
 
+/** Without endpoints: for an engine that connects by itself. Nothing to release. */
+void raw_run_begin(struct raw_run *run, const struct download_job *job,
+                   struct transfer_result *results);
+
 /** @return 0 or -ENOMEM; raw_run_release is fine either way */
 int raw_run_init(struct raw_run *run, const struct download_job *job,
                  struct transfer_result *results);

@@ -17,6 +17,11 @@
     X(raw_libuv)                                                                                   \
     X(raw_coroutine)                                                                               \
     X(raw_io_uring)                                                                                \
+    X(dns_sequential)                                                                              \
+    X(dns_threads)                                                                                 \
+    X(dns_epoll)                                                                                   \
+    X(dns_libuv)                                                                                   \
+    X(dns_io_uring)                                                                                \
     X(null)
 
 #define DECLARE(name) extern const struct bench_backend backend_##name;

@@ -1,5 +1,7 @@
 #include "transfer.h"
 
+#include "dns_url.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -120,9 +122,11 @@ static void response_begin(struct transfer *transfer)
 
 static void attempt_begin(struct transfer *transfer, uint64_t now_ns)
 {
-    int result = url_parse_any(transfer->request->url, &transfer->target);
-    assert(result == 0);
-    (void)result;
+    if (!transfer->is_lookup) {
+        int result = url_parse_any(transfer->request->url, &transfer->target);
+        assert(result == 0);
+        (void)result;
+    }
     transfer->slot->attempts++;
     transfer->deadline_ns = now_ns + transfer->job->timeout_ns;
     transfer->redirects = 0;
@@ -136,6 +140,7 @@ void transfer_start(struct transfer *transfer, size_t index, uint64_t now_ns)
     transfer->request = &transfer->job->requests[index];
     transfer->slot = &transfer->results[index];
     transfer->slot->started_ns = now_ns;
+    transfer->is_lookup = dns_url_is(transfer->request->url);
     attempt_begin(transfer, now_ns);
 }
 
@@ -262,6 +267,18 @@ bool transfer_is_worth_another_attempt(enum transfer_status status, int http_sta
     }
 }
 
+bool transfer_is_worth_another_lookup(enum transfer_status status)
+{
+    return status == TRANSFER_UNRESOLVED || transfer_is_worth_another_attempt(status, 0);
+}
+
+static bool is_worth_another(const struct transfer *transfer, enum transfer_status status)
+{
+    return transfer->is_lookup
+               ? transfer_is_worth_another_lookup(status)
+               : transfer_is_worth_another_attempt(status, transfer->slot->http_status);
+}
+
 static enum transfer_step finish(struct transfer *transfer, enum transfer_status status,
                                  uint64_t now_ns)
 {
@@ -284,8 +301,7 @@ enum transfer_step transfer_fail(struct transfer *transfer, enum transfer_status
     assert(status > TRANSFER_OK);
     assert(status < TRANSFER_STATUS_COUNT);
     assert(os_error >= 0);
-    if (slot->attempts < transfer->job->attempts_max &&
-        transfer_is_worth_another_attempt(status, slot->http_status)) {
+    if (slot->attempts < transfer->job->attempts_max && is_worth_another(transfer, status)) {
         attempt_begin(transfer, now_ns);
         return TRANSFER_AGAIN;
     }
@@ -365,16 +381,12 @@ static enum transfer_step redirect(struct transfer *transfer, uint64_t now_ns)
     return TRANSFER_AGAIN;
 }
 
-/* Fill in what a complete response was and compare it with what was expected. */
-static enum transfer_status verdict(struct transfer *transfer, char message[TRANSFER_MESSAGE_BYTES])
+/* Compare a body with what was expected. */
+static enum transfer_status body_verdict(const struct transfer *transfer,
+                                         char message[TRANSFER_MESSAGE_BYTES])
 {
     const struct transfer_request *request = transfer->request;
-    int http_status = transfer->slot->http_status;
 
-    if (http_status < 200 || http_status > 299) {
-        (void)snprintf(message, TRANSFER_MESSAGE_BYTES, "HTTP status %d", http_status);
-        return http_status == 404 ? TRANSFER_NOT_FOUND : TRANSFER_HTTP_ERROR;
-    }
     if ((request->flags & TRANSFER_EXPECT_BODY) == 0) {
         return TRANSFER_OK;
     }
@@ -391,32 +403,66 @@ static enum transfer_status verdict(struct transfer *transfer, char message[TRAN
     return TRANSFER_OK;
 }
 
-enum transfer_step transfer_complete(struct transfer *transfer, int http_status, uint64_t now_ns)
+static enum transfer_status verdict(const struct transfer *transfer,
+                                    char message[TRANSFER_MESSAGE_BYTES])
+{
+    int http_status = transfer->slot->http_status;
+
+    if (!transfer->is_lookup && (http_status < 200 || http_status > 299)) {
+        (void)snprintf(message, TRANSFER_MESSAGE_BYTES, "HTTP status %d", http_status);
+        return http_status == 404 ? TRANSFER_NOT_FOUND : TRANSFER_HTTP_ERROR;
+    }
+    return body_verdict(transfer, message);
+}
+
+/* @return TRANSFER_OK; else what was done about it is in *step */
+static enum transfer_status settle(struct transfer *transfer, uint64_t now_ns,
+                                   enum transfer_step *step)
 {
     struct transfer_result *slot = transfer->slot;
     char message[TRANSFER_MESSAGE_BYTES];
 
-    slot->http_status = http_status;
-    if (is_redirect(transfer)) {
-        return redirect(transfer, now_ns);
-    }
     if (transfer->streaming) {
         transfer->body_xxh3 = body_hash_stream_digest(transfer->stream);
     } else if (transfer->body_bytes == 0) {
         transfer->body_xxh3 = body_hash("", 0);
     }
+    slot->body_xxh3 = transfer->body_xxh3;
     enum transfer_status status = verdict(transfer, message);
     if (status != TRANSFER_OK) {
-        slot->body_xxh3 = transfer->body_xxh3;
-        return transfer_fail(transfer, status, 0, message, now_ns);
+        *step = transfer_fail(transfer, status, 0, message, now_ns);
+        return status;
     }
     slot->body_bytes = transfer->body_bytes;
-    slot->body_xxh3 = transfer->body_xxh3;
     if (shows_body(transfer)) {
         const struct download_hooks *hooks = transfer->job->hooks;
         hooks->on_body(hooks->user, transfer->index, transfer->body, (size_t)transfer->body_bytes);
     }
+    return TRANSFER_OK;
+}
+
+enum transfer_step transfer_complete(struct transfer *transfer, int http_status, uint64_t now_ns)
+{
+    enum transfer_step step = TRANSFER_DONE;
+
+    assert(!transfer->is_lookup);
+    transfer->slot->http_status = http_status;
+    if (is_redirect(transfer)) {
+        return redirect(transfer, now_ns);
+    }
+    if (settle(transfer, now_ns, &step) != TRANSFER_OK) {
+        return step;
+    }
     return saves(transfer) ? TRANSFER_SAVE : finish(transfer, TRANSFER_OK, now_ns);
+}
+
+enum transfer_step transfer_found(struct transfer *transfer, uint64_t now_ns)
+{
+    enum transfer_step step = TRANSFER_DONE;
+
+    assert(transfer->is_lookup);
+    return settle(transfer, now_ns, &step) == TRANSFER_OK ? finish(transfer, TRANSFER_OK, now_ns)
+                                                          : step;
 }
 
 enum transfer_step transfer_saved(struct transfer *transfer, int os_error, uint64_t now_ns)

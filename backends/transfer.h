@@ -34,6 +34,7 @@ struct transfer {
     struct transfer_result *slot;
     struct url_view target; /* where this attempt goes */
     uint64_t deadline_ns;   /* of this attempt */
+    bool is_lookup;         /* of a dns URL: it goes nowhere by HTTP, and `target` is empty */
     uint32_t redirects;     /* followed in this attempt */
     char *redirect_url;     /* backs `target` after a redirect; kept for reuse */
     char *location;         /* of the response at hand; kept for reuse */
@@ -94,6 +95,12 @@ int transfer_body(struct transfer *transfer, const void *data, size_t bytes);
 enum transfer_step transfer_complete(struct transfer *transfer, int http_status, uint64_t now_ns);
 
 /**
+ * A lookup has its answer, told by transfer_body; there is nothing to redirect or to save.
+ * @return TRANSFER_AGAIN (a retry) or TRANSFER_DONE
+ */
+enum transfer_step transfer_found(struct transfer *transfer, uint64_t now_ns);
+
+/**
  * The attempt failed.
  * @param os_error  errno value or 0
  * @param message   what to tell; NULL: derived from status and os_error
@@ -107,6 +114,9 @@ enum transfer_status transfer_status_of_errno(int os_error);
 
 /** Can another attempt end differently? Not a 404, nor what the client itself refuses. */
 bool transfer_is_worth_another_attempt(enum transfer_status status, int http_status);
+
+/** The same of a lookup, where a server that failed may yet answer. */
+bool transfer_is_worth_another_lookup(enum transfer_status status);
 
 /** The file is written (error 0) or not (errno value). @return TRANSFER_DONE */
 enum transfer_step transfer_saved(struct transfer *transfer, int os_error, uint64_t now_ns);

@@ -51,20 +51,32 @@ static int add(struct plan *plan, const char *label, const struct bench_backend 
     return 0;
 }
 
-static void list_known(char *out, size_t out_bytes)
+/* Can it run the workload? The null backend does nothing, of anything. */
+static bool fits_workload(const struct options *options, const struct bench_backend *backend)
+{
+    bool looks_up = (backend->caps & BENCH_CAP_DNS) != 0;
+
+    return (backend->caps & BENCH_CAP_NO_TRANSFERS) != 0 ||
+           looks_up == (options->workload == WORKLOAD_DNS);
+}
+
+static void list_known(const struct options *options, char *out, size_t out_bytes)
 {
     size_t used = 0;
 
     out[0] = '\0';
     for (size_t i = 0; i < backend_registry_count && used < out_bytes; i++) {
-        used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", i > 0 ? ", " : "",
-                                 backend_registry[i]->name);
+        if (fits_workload(options, backend_registry[i])) {
+            used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", used > 0 ? ", " : "",
+                                     backend_registry[i]->name);
+        }
     }
 }
 
 static int add_matching(struct plan *plan, const char *pattern)
 {
     bool matched = false;
+    bool other = false; /* one that is there, for another workload */
     bool is_glob = strpbrk(pattern, "*?[") != NULL;
 
     for (size_t i = 0; i < backend_registry_count; i++) {
@@ -72,7 +84,8 @@ static int add_matching(struct plan *plan, const char *pattern)
         bool wanted =
             is_glob ? fnmatch(pattern, backend->name, 0) == 0
                     : strcmp(pattern, backend->name) == 0 || strcmp(pattern, backend->model) == 0;
-        if (!wanted) {
+        if (!wanted || !fits_workload(plan->options, backend)) {
+            other = other || wanted;
             continue;
         }
         matched = true;
@@ -85,8 +98,13 @@ static int add_matching(struct plan *plan, const char *pattern)
     }
     if (!matched) {
         char known[512];
-        list_known(known, sizeof known);
-        log_error("--backend '%s': unknown; there are %s, or label=path.so", pattern, known);
+        list_known(plan->options, known, sizeof known);
+        log_error("--backend '%s': %s; there are %s, or label=path.so", pattern,
+                  !other ? "unknown"
+                  : plan->options->workload == WORKLOAD_DNS
+                      ? "looks up no names"
+                      : "looks up names, and downloads nothing",
+                  known);
         return EXIT_USAGE_ERROR;
     }
     return 0;
@@ -110,6 +128,14 @@ static int add_file(struct plan *plan, const char *label, const char *path)
     }
     if (label == NULL) {
         label = backend->name;
+    }
+    if (!fits_workload(plan->options, backend)) {
+        log_error("--backend '%s': %s", path,
+                  plan->options->workload == WORKLOAD_DNS
+                      ? "looks up no names"
+                      : "looks up names, and downloads nothing");
+        free(absolute);
+        return EXIT_USAGE_ERROR;
     }
     if (label[0] == '\0' || already_chosen(plan, label)) {
         log_error("--backend '%s': two backends are called '%s'; use label=path.so", path, label);
@@ -149,6 +175,7 @@ static bool is_default(const struct options *options, const struct bench_backend
         named = strcmp(names[i], backend->name) == 0;
     }
     return named && (backend->caps & BENCH_CAP_NO_TRANSFERS) == 0 &&
+           fits_workload(options, backend) &&
            (!has_loops(options) || (backend->caps & BENCH_CAP_LOOPS) != 0);
 }
 

@@ -6,8 +6,11 @@
 #define BENCH_EXPECTATION_H
 
 #include "options.h"
+#include "workload.h"
 
+#include "backends/backend.h"
 #include "mockserver/delay.h"
+#include "mockserver/dns_zone.h"
 #include "mockserver/fault.h"
 
 struct expectation {
@@ -31,5 +34,22 @@ uint64_t expectation_delay_ns(const struct expectation *expectation, const char 
  */
 int expectation_fault_status(const struct expectation *expectation, const char *path,
                              uint64_t number, uint32_t attempts_max, uint32_t *attempts);
+
+/** What a lookup at our own server must end with. */
+struct expected_lookup {
+    enum transfer_status status;
+    uint32_t attempts; /* that it takes */
+};
+
+/** The delay before the first answer to a lookup of `name`. */
+uint64_t expectation_lookup_delay_ns(const struct expectation *expectation, const char *name);
+
+/** @param attempts_max  at most so many attempts */
+struct expected_lookup expectation_lookup(const struct expectation *expectation, const char *name,
+                                          uint32_t attempts_max);
+
+/** Note in the workload which addresses its names have. */
+void expectation_fill_in_addresses(const struct expectation *expectation,
+                                   struct workload *workload);
 
 #endif

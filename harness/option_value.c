@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 int option_number(const char *option, const char *text, uint64_t low, uint64_t high,
                   uint64_t *value, bool *said)
@@ -29,4 +31,16 @@ int option_u32(const char *option, const char *text, uint32_t low, uint32_t high
 
     *value = (uint32_t)wide;
     return error;
+}
+
+int option_dns(const char *option, const char *text, char server[DNS_SERVER_BYTES], bool *said)
+{
+    server[0] = '\0';
+    if (strcasecmp(text, "system") == 0 || dns_server_parse(text, strlen(text), server) == 0) {
+        return 0;
+    }
+    return log_error_once(said,
+                          "%s '%s': want an address with or without a port, as 127.0.0.1:5353 or "
+                          "[::1]:53, or 'system'",
+                          option, text);
 }

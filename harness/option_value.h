@@ -2,6 +2,8 @@
 #ifndef BENCH_OPTION_VALUE_H
 #define BENCH_OPTION_VALUE_H
 
+#include "backends/dns_url.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,5 +12,8 @@ int option_number(const char *option, const char *text, uint64_t low, uint64_t h
                   uint64_t *value, bool *said);
 int option_u32(const char *option, const char *text, uint32_t low, uint32_t high, uint32_t *value,
                bool *said);
+
+/** A DNS server to ask; `server` is empty for "system". @return 0 or EINVAL */
+int option_dns(const char *option, const char *text, char server[DNS_SERVER_BYTES], bool *said);
 
 #endif

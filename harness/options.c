@@ -11,6 +11,7 @@
 #include "backends/clock.h"
 #include "backends/url.h"
 #include "mockserver/delay.h"
+#include "mockserver/dns_tries.h"
 #include "mockserver/fault.h"
 #include "mockserver/quantity.h"
 
@@ -28,6 +29,8 @@ enum option_key {
     KEY_REFERENCE = 256,
     KEY_TIME_LIMIT,
     KEY_DELAY,
+    KEY_DNS,
+    KEY_WORKLOAD,
     KEY_FAULT,
     KEY_RATE,
     KEY_SIZE,
@@ -61,8 +64,11 @@ static const struct argp_option run_options[] = {
      "What the others are compared with (default: the first)", 1},
     {"scenario", KEY_SCENARIO, "NAME", 0,
      "Defaults: flags20 (20 flags, 20 ms delay), throughput (20,000 transfers, no delay), scale "
-     "(1,000 in flight, 100 ms), faults (9% fail), save (files written), slow (0.5 to 5 s delay)",
+     "(1,000 in flight, 100 ms), faults (9% fail), save (files written), slow (0.5 to 5 s delay), "
+     "dns20 (20 lookups, 100 ms delay)",
      1},
+    {"workload", KEY_WORKLOAD, "flags|dns", 0,
+     "Files over HTTP, or lookups of names (scenario dns20)", 1},
     {0, 0, 0, 0, "The job; a LIST makes a sweep, every combination is a cell", 2},
     {"transfers", 'n', "N", 0, "Transfers in a trial, cycling over the URLs", 2},
     {"concurrency", 'c', "LIST", 0, "Transfers in flight", 2},
@@ -83,6 +89,8 @@ static const struct argp_option run_options[] = {
     {"server", KEY_SERVER, "URL", 0,
      "Use a server that runs; /cc/cc.gif is appended, or {cc} in the URL replaced", 3},
     {"urls", KEY_URLS, "FILE", 0, "Use the http URLs in FILE, one a line", 3},
+    {"dns", KEY_DNS, "ADDR:PORT|system", 0,
+     "For lookups: ask that server, or those of this machine", 3},
     {0, 0, 0, 0, "The measurement", 4},
     {"rounds", 'r', "N", 0, "Rounds; each runs every cell once, in an order drawn anew", 4},
     {"time-limit", KEY_TIME_LIMIT, "T", 0, "Start no further round after T", 4},
@@ -222,9 +230,10 @@ static error_t add_fault(const char *text, struct option_texts *list)
         if (error == -EOVERFLOW) {
             return refuse("--fault '%s': the probabilities add up to more than 1", text);
         }
-        /* Of DNS are faults that no download meets. */
-        if (error != 0 || fault_is_dns(&set.rules[i])) {
-            return refuse("--fault '%s': want status:CODE@PROBABILITY[,try<=K], as status:418@.25",
+        if (error != 0) {
+            return refuse("--fault '%s': want status:CODE@PROBABILITY[,try<=K], as "
+                          "status:418@.25; for lookups servfail, nxdomain, drop or truncate "
+                          "instead of the status",
                           text);
         }
     }
@@ -297,6 +306,22 @@ static error_t parse_server(const char *url, struct options *options)
     }
     options->server = url;
     return 0;
+}
+
+static error_t parse_dns(const char *text, struct options *options)
+{
+    options->dns = options->dns_text;
+    return option_dns("--dns", text, options->dns_text, &refused);
+}
+
+static error_t parse_workload(const char *text, struct options *options)
+{
+    bool is_dns = false;
+
+    options->workload_given = true;
+    error_t error = parse_choice("--workload", text, "flags", "dns", &is_dns);
+    options->workload = is_dns ? WORKLOAD_DNS : WORKLOAD_FLAGS;
+    return error;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state);
@@ -389,6 +414,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return parse_choice("--connections", arg, "reuse", "fresh", &options->fresh_connections);
     case KEY_SERVER:
         return parse_server(arg, options);
+    case KEY_DNS:
+        return parse_dns(arg, options);
+    case KEY_WORKLOAD:
+        return parse_workload(arg, options);
     case KEY_SEED:
         return option_number("--seed", arg, 0, UINT64_MAX, &options->seed, &refused);
     case 'q':
@@ -411,6 +440,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* Each workload has one that is the default, and a scenario says which workload it is of. */
+static error_t choose_scenario(struct options *options)
+{
+    if (options->scenario == NULL) {
+        options->scenario = options->workload == WORKLOAD_DNS ? "dns20" : "flags20";
+    }
+    const struct scenario *scenario = scenario_find(options->scenario);
+    if (options->workload_given && options->workload != scenario->workload) {
+        return refuse("--scenario '%s' is not of --workload %s", scenario->name,
+                      options->workload == WORKLOAD_DNS ? "dns" : "flags");
+    }
+    options->workload = scenario->workload;
+    return 0;
+}
+
 /* Two results in one file would be none. */
 static error_t check_files(const struct options *options)
 {
@@ -428,18 +472,64 @@ static error_t check_files(const struct options *options)
     return 0;
 }
 
+/* Each workload has its own; those given have been parsed before. */
+static error_t check_faults(const struct options *options)
+{
+    bool is_dns = options->workload == WORKLOAD_DNS;
+
+    for (size_t i = 0; i < options->faults.count; i++) {
+        struct fault_rule rule;
+        if (fault_parse(options->faults.texts[i], &rule) == 0 && fault_is_dns(&rule) != is_dns) {
+            return refuse("--fault '%s' does not go with --workload %s: want %s",
+                          options->faults.texts[i], is_dns ? "dns" : "flags",
+                          is_dns ? "servfail, nxdomain, drop or truncate" : "status:CODE");
+        }
+    }
+    return 0;
+}
+
+/* Lookups have no bodies to size, to save or to serve. */
+static error_t check_workload(const struct options *options)
+{
+    if (check_faults(options) != 0) {
+        return EINVAL;
+    }
+    if (options->workload == WORKLOAD_FLAGS) {
+        return options->dns == NULL ? 0 : refuse("--dns goes with --workload dns");
+    }
+    if (options->server != NULL || options->urls != NULL || options->flags_dir != NULL ||
+        options->rate != NULL || options->sizes.count > 0 || options->save_dir != NULL ||
+        options->save_atomic) {
+        return refuse("--server, --urls, --flags, --rate, --size, --save and --save-mode do not "
+                      "go with --workload dns");
+    }
+    if (options->dns == NULL && options->transfers > DNS_TRIES_MAX) {
+        return refuse("--transfers %u: the mock DNS server tells no more than %zu names apart",
+                      options->transfers, DNS_TRIES_MAX);
+    }
+    return 0;
+}
+
+static bool has_own_server(const struct options *options)
+{
+    return options->server == NULL && options->urls == NULL && options->dns == NULL;
+}
+
 /* What only makes sense together, or not together. */
 static error_t check_combination(const struct options *options)
 {
-    bool own_server = options->server == NULL && options->urls == NULL;
+    bool own_server = has_own_server(options);
 
+    if (check_workload(options) != 0) {
+        return EINVAL;
+    }
     if (options->server != NULL && options->urls != NULL) {
         return refuse("--server and --urls exclude each other");
     }
     if (!own_server && (options->delays.count > 0 || options->faults.count > 0 ||
                         options->rate != NULL || options->flags_dir != NULL)) {
         return refuse("--delay, --fault, --rate and --flags tell a server of our own what to do; "
-                      "they do not go with --server or --urls");
+                      "they do not go with --server, --urls or --dns");
     }
     if (!own_server && options->sizes.count > 0) {
         return refuse("--size needs a server of our own; it does not go with --server or --urls");
@@ -466,7 +556,7 @@ static void set_one(struct option_numbers *list, uint32_t value)
 static void fill_in(struct options *options)
 {
     const struct scenario *scenario = scenario_find(options->scenario);
-    bool own_server = options->server == NULL && options->urls == NULL;
+    bool own_server = has_own_server(options);
 
     options->all_flags = scenario->all_flags;
     options->default_backends = scenario->backends;
@@ -501,14 +591,14 @@ static void fill_in(struct options *options)
 
 int options_parse(int argc, char **argv, struct options *options)
 {
-    *options = (struct options){.scenario = "flags20", .seed = 1, .pin = "auto"};
+    *options = (struct options){.seed = 1, .pin = "auto"};
     refused = false;
     /* ARGP_NO_ERRS: argp says two lines and exits; we say one and return. */
     if (argp_parse(&run_argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, options) != 0) {
         (void)refuse("bad command line (see 'bench run --help')");
         return EXIT_USAGE_ERROR;
     }
-    if (check_combination(options) != 0) {
+    if (choose_scenario(options) != 0 || check_combination(options) != 0) {
         return EXIT_USAGE_ERROR;
     }
     fill_in(options);

@@ -2,6 +2,8 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include "backends/dns_url.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +34,16 @@ struct option_sizes {
     size_t count;
 };
 
+/** What is transferred. */
+enum workload_kind {
+    WORKLOAD_FLAGS, /* files, over HTTP */
+    WORKLOAD_DNS,   /* lookups of names */
+};
+
 struct options {
     const char *scenario;
+    enum workload_kind workload;
+    bool workload_given;
     bool all_flags; /* of the scenario: all 194, else the 20 most populous countries */
     struct option_texts backends;        /* empty: the default ones */
     const char *const *default_backends; /* of the scenario; NULL: all but null */
@@ -57,7 +67,9 @@ struct options {
     uint32_t retries;
     bool fresh_connections;
     const char *server; /* NULL: start our own */
-    const char *urls;   /* NULL: flags */
+    const char *dns;    /* the same for lookups: "address:port"; "": this machine's resolvers */
+    char dns_text[DNS_SERVER_BYTES]; /* backs it */
+    const char *urls;                /* NULL: flags */
     uint64_t seed;
     const char *csv;
     const char *json;

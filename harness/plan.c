@@ -15,6 +15,21 @@
 /* Beside its connections a worker has its ring or loop, files being written, libraries. */
 #define SPARE_DESCRIPTORS 64
 
+/* Of our own server the addresses are known. */
+static int build_lookups(struct plan_source *source, const struct options *options)
+{
+    bool own = source->server.pid != 0;
+    struct expectation expectation;
+
+    int error = workload_of_names(&source->workloads[0], own ? source->server.dns : options->dns,
+                                  options->transfers);
+    if (error == 0 && own) {
+        expectation_init(&expectation, options, source->delay);
+        expectation_fill_in_addresses(&expectation, &source->workloads[0]);
+    }
+    return error;
+}
+
 static int build_workloads(struct plan_source *source, const struct options *options)
 {
     const char *origin = source->server.origin;
@@ -23,6 +38,9 @@ static int build_workloads(struct plan_source *source, const struct options *opt
     source->workloads = calloc(options->sizes.count, sizeof source->workloads[0]);
     if (source->workloads == NULL) {
         return -ENOMEM;
+    }
+    if (options->workload == WORKLOAD_DNS) {
+        return build_lookups(source, options);
     }
     for (size_t i = 0; i < options->sizes.count; i++) {
         struct workload *workload = &source->workloads[i];
@@ -46,7 +64,7 @@ static int build_workloads(struct plan_source *source, const struct options *opt
 static int start_sources(struct plan *plan)
 {
     const struct options *options = plan->options;
-    bool own = options->server == NULL && options->urls == NULL;
+    bool own = options->server == NULL && options->urls == NULL && options->dns == NULL;
     size_t count = own ? options->delays.count : 1;
 
     plan->sources = calloc(count, sizeof plan->sources[0]);
@@ -81,7 +99,10 @@ static void warn(struct plan *plan, const char *warning)
 static void say_what_is_compared(struct plan *plan)
 {
     if (!plan->sources[0].workloads[0].verified) {
-        warn(plan, "the server has no manifest: bodies are compared between backends instead");
+        warn(plan,
+             plan->options->workload == WORKLOAD_DNS
+                 ? "the zone is not known: answers are compared between backends instead"
+                 : "the server has no manifest: bodies are compared between backends instead");
     }
     if (plan->sources[0].server.admin_url == NULL) {
         warn(plan, "the server has no counters to ask: what backends claim cannot be "
@@ -104,7 +125,9 @@ static double bound_of_cell(const struct plan_cell *cell, const struct options *
         for (uint64_t i = 0; i < cell->transfers; i++) {
             const struct workload_target *target =
                 &cell->workload->targets[i % cell->workload->count];
-            delays_ns[i] = expectation_delay_ns(&expectation, target->path, i);
+            delays_ns[i] = options->workload == WORKLOAD_DNS
+                               ? expectation_lookup_delay_ns(&expectation, target->path)
+                               : expectation_delay_ns(&expectation, target->path, i);
         }
         uint64_t bound_ns = bound_of_delays_ns(delays_ns, cell->transfers, cell->concurrency);
         bound_s = bound_ns == 0 || bound_ns == UINT64_MAX ? NAN : (double)bound_ns / 1e9;

@@ -19,6 +19,8 @@ struct sample {
     char invalid_reason[SAMPLE_REASON_BYTES]; /* one line; empty when valid */
     bool unexplained_failures;                /* failed transfers that no injected fault explains */
 
+    bool lookups; /* "no such name" is an answer like another */
+
     double wall_s;
     double cpu_user_s;
     double cpu_sys_s;
@@ -44,16 +46,17 @@ struct sample {
 
 static inline uint64_t sample_ok(const struct sample *sample)
 {
-    return sample->outcomes[TRANSFER_OK];
+    return sample->outcomes[TRANSFER_OK] +
+           (sample->lookups ? sample->outcomes[TRANSFER_NOT_FOUND] : 0);
 }
 
 static inline uint64_t sample_failed(const struct sample *sample)
 {
-    uint64_t failed = 0;
+    uint64_t all = 0;
     for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
-        failed += status == TRANSFER_OK ? 0 : sample->outcomes[status];
+        all += sample->outcomes[status];
     }
-    return failed;
+    return all - sample_ok(sample);
 }
 
 static inline double sample_cpu_us_per_transfer(const struct sample *sample)

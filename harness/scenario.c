@@ -82,6 +82,16 @@ static const struct scenario scenarios[] = {
         .timeout_ns = SEED_TIMEOUT_NS,
         .save_dir = "downloaded",
     },
+    {
+        .name = "dns20",
+        .summary = "20 names looked up, 20 in flight, each answer delayed by 100 ms",
+        .workload = WORKLOAD_DNS,
+        .transfers = 20,
+        .concurrency = 20,
+        .rounds = 10,
+        .delay = "100ms",
+        .timeout_ns = 5 * NS_PER_S,
+    },
 };
 
 const char *const scenario_pop20[20] = {

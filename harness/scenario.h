@@ -2,6 +2,8 @@
 #ifndef BENCH_SCENARIO_H
 #define BENCH_SCENARIO_H
 
+#include "options.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +11,7 @@
 struct scenario {
     const char *name;
     const char *summary;
+    enum workload_kind workload;
     bool all_flags; /* all 194 flags, else the 20 most populous countries */
     uint32_t transfers;
     uint32_t concurrency;

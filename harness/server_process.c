@@ -56,6 +56,9 @@ static int make_arguments(struct server_arguments *arguments, const struct optio
     push(arguments, "mockserver", "--die-with-parent");
     push(arguments, "--seed", arguments->seed);
     push(arguments, "--delay", delay);
+    if (options->workload == WORKLOAD_DNS) {
+        push(arguments, "--dns", NULL);
+    }
     for (size_t i = 0; i < options->faults.count; i++) {
         push(arguments, "--fault", options->faults.texts[i]);
     }
@@ -146,14 +149,15 @@ static int take_ready_line(struct server *server, const char *line)
 {
     json_t *root = json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
     const char *url = json_string_value(json_object_get(root, "url"));
+    const char *dns = json_string_value(json_object_get(root, "dns"));
     const char *admin = json_string_value(json_object_get(root, "admin"));
 
-    if (url != NULL && admin != NULL) {
-        server->origin = origin_of(url);
-        server->admin_url = strdup(admin);
-    }
+    server->origin = url != NULL ? origin_of(url) : NULL;
+    server->dns = dns != NULL ? strdup(dns) : NULL;
+    server->admin_url = admin != NULL ? strdup(admin) : NULL;
     json_decref(root);
-    return server->origin != NULL && server->admin_url != NULL ? 0 : -EPROTO;
+    bool known = server->origin != NULL || server->dns != NULL;
+    return known && server->admin_url != NULL ? 0 : -EPROTO;
 }
 
 /* @return 0 with a manifest; -ENOENT when the server has none; -EIO when it does not answer */
@@ -194,7 +198,7 @@ static int start_and_ask(struct server *server, const struct server_arguments *a
     if (error == 0) {
         error = take_ready_line(server, line);
     }
-    if (error == 0) {
+    if (error == 0 && server->origin != NULL) {
         error = fetch_manifest(server, error_text);
     }
     return error;
@@ -283,6 +287,7 @@ void server_stop(struct server *server)
         (void)child_reap(server->pid, STOP_GRACE_NS);
     }
     free(server->origin);
+    free(server->dns);
     free(server->admin_url);
     manifest_release(&server->manifest);
     *server = (struct server){.pid = 0};

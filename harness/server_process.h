@@ -15,7 +15,8 @@ struct placement;
 /** A server that runs, ours or not. */
 struct server {
     pid_t pid;       /* 0: not started by us */
-    char *origin;    /* "http://host:port" */
+    char *origin;    /* "http://host:port"; NULL: it answers DNS */
+    char *dns;       /* "address:port"; NULL: it answers HTTP */
     char *admin_url; /* NULL: it has no counters to ask for */
     bool has_manifest;
     struct manifest manifest;

@@ -55,13 +55,20 @@ static int take_root(struct server_stats *stats, const json_t *root)
 
     if (take_number(root, "requests", &stats->requests) != 0 ||
         take_number(root, "accepted", &stats->accepted) != 0 ||
-        take_number(root, "max_in_flight", &stats->max_in_flight) != 0 ||
-        take_number(root, "duplicates", &stats->duplicates) != 0 || !json_is_number(user) ||
+        take_number(root, "max_in_flight", &stats->max_in_flight) != 0 || !json_is_number(user) ||
         !json_is_number(system)) {
         return -EINVAL;
     }
     stats->cpu_s = json_number_value(user) + json_number_value(system);
-    return take_paths(stats, json_object_get(root, "paths"));
+    const json_t *transports = json_object_get(root, "by_transport");
+    if (transports != NULL) {
+        return take_number(transports, "tcp", &stats->over_tcp) != 0
+                   ? -EINVAL
+                   : take_paths(stats, json_object_get(root, "keys"));
+    }
+    return take_number(root, "duplicates", &stats->duplicates) != 0
+               ? -EINVAL
+               : take_paths(stats, json_object_get(root, "paths"));
 }
 
 int server_stats_parse(struct server_stats *stats, const char *text, size_t text_bytes)

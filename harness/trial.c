@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define WARMUP_TRANSFERS_MAX 8
+#define WARMUP_LOOKUPS_MAX 2 /* the server delays these, too */
 #define WARMUP_NS (30 * NS_PER_S)
 #define EXIT_GRACE_NS (10 * NS_PER_S)
 #define BODY_BYTES_MAX (UINT64_C(64) << 20)
@@ -57,9 +58,10 @@ static int create_memory(struct trial *trial, int output_dir_fd, bool count_sysc
 {
     const struct plan_cell *cell = trial->cell;
     const struct options *options = trial->options;
-    uint64_t warmup = cell->transfers;
+    uint64_t warmup_max =
+        options->workload == WORKLOAD_DNS ? WARMUP_LOOKUPS_MAX : WARMUP_TRANSFERS_MAX;
+    uint64_t warmup = cell->transfers < warmup_max ? cell->transfers : warmup_max;
 
-    warmup = warmup < WARMUP_TRANSFERS_MAX ? warmup : WARMUP_TRANSFERS_MAX;
     struct trial_spec spec = {
         .workload = cell->workload,
         .backend_name = cell->backend->backend->name,
@@ -228,6 +230,7 @@ int trial_run(const struct plan_cell *cell, const struct options *options, const
     struct steal_mark after;
 
     begin_sample(sample, cell);
+    sample->lookups = options->workload == WORKLOAD_DNS;
     int error = create_memory(&trial, output_dir_fd, count_syscalls);
     if (error != 0) {
         sample_invalidate(sample, "no shared memory: %s", strerrordesc_np(-error));

@@ -166,6 +166,65 @@ static void check_against_faults(struct sample *sample, const struct plan_cell *
     }
 }
 
+/* The same for lookups: was it the zone, or its faults? */
+static void check_against_zone(struct sample *sample, const struct plan_cell *cell,
+                               const struct options *options, const struct trial_header *header,
+                               const struct transfer_result *slots)
+{
+    struct expectation expectation;
+
+    if (cell->source->server.pid == 0) {
+        return;
+    }
+    expectation_init(&expectation, options, cell->source->delay);
+    for (size_t i = 0; i < header->count; i++) {
+        const char *name = cell->workload->targets[i % cell->workload->count].path;
+        struct expected_lookup expected =
+            expectation_lookup(&expectation, name, header->attempts_max);
+        enum transfer_status status = (enum transfer_status)slots[i].status;
+        if (status == expected.status) {
+            if (slots[i].attempts != expected.attempts) {
+                sample_invalidate(sample, "claims %u attempts at %s, which takes %u",
+                                  slots[i].attempts, name, expected.attempts);
+            }
+        } else if (status == TRANSFER_OK || status == TRANSFER_NOT_FOUND) {
+            sample_invalidate(sample, "claims %s for %s, which is %s", transfer_status_name(status),
+                              name, transfer_status_name(expected.status));
+        } else {
+            sample->unexplained_failures = true;
+        }
+    }
+}
+
+/* One question for each attempt; of UDP there are no connections to compare. */
+static void check_questions(struct sample *sample, const struct plan_cell *cell,
+                            const struct server_stats *stats, const struct tally *tally,
+                            const struct transfer_result *slots)
+{
+    const uint64_t heard = stats->requests - stats->over_tcp;
+    uint64_t places =
+        (cell->backend->backend->caps & BENCH_CAP_CONCURRENT) != 0 ? cell->concurrency : 1;
+
+    /* A datagram may be lost; then its question has timed out. */
+    if (heard > tally->attempts || (heard < tally->attempts && tally->abandoned == 0)) {
+        sample_invalidate(sample, "claims %" PRIu64 " questions, the server saw %" PRIu64,
+                          tally->attempts, heard);
+    }
+    for (size_t i = 0; heard == tally->attempts && i < cell->transfers; i++) {
+        const char *name = cell->workload->targets[i % cell->workload->count].path;
+        uint64_t seen = server_stats_path(stats, name);
+        if (seen != slots[i].attempts) {
+            sample_invalidate(sample, "claims %u questions for %s, the server saw %" PRIu64,
+                              slots[i].attempts, name, seen);
+            return;
+        }
+    }
+    if (stats->max_in_flight > places + tally->abandoned) {
+        sample_invalidate(sample, "%" PRIu64 " in flight at the server, %" PRIu64 " are allowed",
+                          stats->max_in_flight, places);
+    }
+}
+
 static void check_counters(struct sample *sample, const struct plan_cell *cell,
                            const struct server_stats *stats, const struct tally *tally,
                            const struct options *options)
@@ -225,6 +284,11 @@ static double ms_of(uint64_t ns)
     return (double)ns / 1e6;
 }
 
+static bool is_answer(const struct sample *sample, const struct transfer_result *slot)
+{
+    return slot->status == TRANSFER_OK || (sample->lookups && slot->status == TRANSFER_NOT_FOUND);
+}
+
 /* Failed transfers never enter: a fast refusal must not flatter the latency. */
 static void measure_latency(struct sample *sample, const struct transfer_result *slots,
                             size_t count)
@@ -237,7 +301,7 @@ static void measure_latency(struct sample *sample, const struct transfer_result 
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        if (slots[i].status == TRANSFER_OK) {
+        if (is_answer(sample, &slots[i])) {
             ns[used++] = slots[i].finished_ns - slots[i].started_ns;
         }
     }
@@ -248,7 +312,7 @@ static void measure_latency(struct sample *sample, const struct transfer_result 
     sample->latency_max_ms = ms_of(ns[used - 1]);
     used = 0;
     for (size_t i = 0; i < count; i++) {
-        if (slots[i].status == TRANSFER_OK && slots[i].first_byte_ns >= slots[i].started_ns) {
+        if (is_answer(sample, &slots[i]) && slots[i].first_byte_ns >= slots[i].started_ns) {
             ns[used++] = slots[i].first_byte_ns - slots[i].started_ns;
         }
     }
@@ -301,14 +365,23 @@ void verify_trial(struct sample *sample, const struct plan_cell *cell,
         sample_invalidate(sample, "leaked %lld descriptors",
                           (long long)header->usage.leaked_descriptors);
     }
-    if (touches_network(cell)) {
-        if (cell->source->server.pid == 0) {
-            sample->unexplained_failures = sample_failed(sample) > 0;
-        }
+    if (!touches_network(cell)) {
+        return;
+    }
+    if (cell->source->server.pid == 0) {
+        sample->unexplained_failures = sample_failed(sample) > 0;
+    }
+    if (sample->lookups) {
+        check_against_zone(sample, cell, options, header, slots);
+    } else {
         check_against_faults(sample, cell, options, header, slots);
     }
-    if (touches_network(cell) && stats != NULL) {
+    if (stats != NULL) {
         sample->server_max_in_flight = (int64_t)stats->max_in_flight;
+    }
+    if (stats != NULL && sample->lookups) {
+        check_questions(sample, cell, stats, &tally, slots);
+    } else if (stats != NULL) {
         check_counters(sample, cell, stats, &tally, options);
         if (sample->valid && tally.answered == header->count && tally.attempts == header->count) {
             check_paths(sample, cell, stats);

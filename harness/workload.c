@@ -2,6 +2,7 @@
 
 #include "flag_url.h"
 #include "http_client.h"
+#include "keywords.h"
 #include "log.h"
 #include "manifest.h"
 #include "scenario.h"
@@ -184,6 +185,26 @@ int workload_from_pattern(struct workload *workload, const char *pattern, bool a
         target->url = flag_url(pattern, cc);
         target->path = target->url == NULL ? NULL : path_of_url(target->url);
         target->save_name = target->path == NULL ? NULL : flag_save_name(cc, target->path);
+        if (!complete(target)) {
+            workload_release(workload);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+int workload_of_names(struct workload *workload, const char *server, size_t count)
+{
+    if (reserve(workload, count) != 0) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct workload_target *target = &workload->targets[workload->count++];
+        size_t number = i / KEYWORDS_COUNT;
+        target->path = number == 0 ? text_of("%s.dev", keywords[i])
+                                   : text_of("%s-%zu.dev", keywords[i % KEYWORDS_COUNT], number);
+        target->url = target->path == NULL ? NULL : text_of("dns://%s/%s", server, target->path);
+        target->save_name = strdup("");
         if (!complete(target)) {
             workload_release(workload);
             return -ENOMEM;

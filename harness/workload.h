@@ -44,6 +44,13 @@ int workload_from_manifest(struct workload *workload, const char *origin,
 /** Flags by a pattern: `{cc}` replaced, or /cc/cc.gif appended. Nothing known of the bodies. */
 int workload_from_pattern(struct workload *workload, const char *pattern, bool all);
 
+/**
+ * Names to look up, each another one, so that neither a cache nor the server's count of attempts
+ * mixes them: Python's keywords under .dev, numbered from the second time on.
+ * @param server  "address:port"; "": this machine's resolvers
+ */
+int workload_of_names(struct workload *workload, const char *server, size_t count);
+
 /** A list of URLs, one a line; empty lines and lines that begin with # are skipped. */
 int workload_from_file(struct workload *workload, const char *path);
 

@@ -133,7 +133,7 @@ class Files(CliCase):
         self.refused(64, "run", "-b", "x=./text.so", says="text.so")
 
     def test_modules_that_do_not_fit_say_what_was_found_and_wanted(self):
-        wanted = {1: "magic", 2: "ABI 2.1", 3: "ABI 1.2", 4: "struct_size 16", 5: "model"}
+        wanted = {1: "magic", 2: "ABI 2.2", 3: "ABI 1.3", 4: "struct_size 16", 5: "model"}
         for number, says in wanted.items():
             with self.subTest(says):
                 path = MODULES / f"libunfit_{number}.so"
