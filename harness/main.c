@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "list_command.h"
 #include "log.h"
+#include "probe_command.h"
 #include "run.h"
 #include "version.h"
 #include "worker.h"
@@ -16,10 +17,11 @@
 static const char help[] =
     "Usage: bench [run] [OPTIONS]   compare backends (no arguments: 20 flags)\n"
     "       bench get [CC...]       download flags, or a list of URLs, into a folder\n"
+    "       bench probe [NAME...]   look up many names at once\n"
     "       bench compare BASE NEW  is the new run worse than the old one\n"
     "       bench list              backends here, what each waits in\n"
     "\n"
-    "'bench run --help', 'bench get --help' and 'bench compare --help' list the options.\n";
+    "'bench COMMAND --help' lists the options of run, get, probe and compare.\n";
 
 static int say(const char *text)
 {
@@ -42,6 +44,9 @@ static int dispatch(int argc, char **argv)
     if (strcmp(command, "get") == 0) {
         return get_command(argc - 1, argv + 1);
     }
+    if (strcmp(command, "probe") == 0) {
+        return probe_command(argc - 1, argv + 1);
+    }
     if (strcmp(command, "compare") == 0) {
         return compare_command(argc - 1, argv + 1);
     }
@@ -51,8 +56,9 @@ static int dispatch(int argc, char **argv)
     if (command[0] == '-') {
         return run_command(argc, argv);
     }
-    log_error("'%s': unknown command; there are run, get, compare and list (see 'bench --help')",
-              command);
+    log_error(
+        "'%s': unknown command; there are run, get, probe, compare and list (see 'bench --help')",
+        command);
     return EXIT_USAGE_ERROR;
 }
 
