@@ -48,6 +48,13 @@ static void test_fault__reads_rules(void **state)
         {"status:418@.5,try<=x", -EINVAL, 0, 0, 0},
         {"status:418,try<=2@.5", -EINVAL, 0, 0, 0},
         {"teapot@.5", -EINVAL, 0, 0, 0},
+        {"servfail", 0, 0, FAULT_CERTAIN, UINT32_MAX},
+        {"nxdomain@.25,try<=2", 0, 0, FAULT_CERTAIN / 4, 2},
+        {"drop@1", 0, 0, FAULT_CERTAIN, UINT32_MAX},
+        {"truncate,try<=1", 0, 0, FAULT_CERTAIN, 1},
+        {"servfail:1", -EINVAL, 0, 0, 0},
+        {"Drop", -EINVAL, 0, 0, 0},
+        {"drop ", -EINVAL, 0, 0, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
