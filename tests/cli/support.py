@@ -4,7 +4,9 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
+import urllib.request
 
 BUILD = pathlib.Path(os.environ["BENCH_BUILD_DIR"])
 BENCH = BUILD / "bin" / "bench"
@@ -76,6 +78,15 @@ def marked(marker):
     return [pid for pid in found if alive(pid)]
 
 
+def wait_for(condition, seconds=10):
+    """Until it holds; there is no event to wait for in another process."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it never came to hold")
+        time.sleep(0.005)
+
+
 class CliCase(unittest.TestCase):
     """Each test has a folder of its own, and leaves no process behind."""
 
@@ -109,3 +120,38 @@ class CliCase(unittest.TestCase):
         for text in [says] if isinstance(says, str) else says:
             self.assertIn(text, lines[0])
         return done
+
+
+class MockServerCase(CliCase):
+    """A mock server of its own, which ends without a word on stderr."""
+
+    def serve(self, *arguments):
+        server = subprocess.Popen([MOCKSERVER, *arguments], stdout=subprocess.PIPE, text=True,
+                                  stderr=subprocess.PIPE, env=self.environment)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(server.stderr.close)
+        self.servers.append(server)
+        self.ready = strict_json(server.stdout.readline())
+        self.assertEqual(self.ready["pid"], server.pid)
+        address = self.ready["dns"] if "dns" in self.ready else self.ready["url"].split("/")[2]
+        self.port = int(address.rsplit(":", 1)[1])
+        return server
+
+    def setUp(self):
+        super().setUp()
+        self.servers = []
+
+    def tearDown(self):
+        for server in self.servers:
+            server.terminate()
+            self.assertEqual(server.wait(20), 0, server.stderr.read())
+            self.assertEqual(server.stderr.read(), "")
+        super().tearDown()
+
+    def admin(self, path, method="GET"):
+        request = urllib.request.Request(self.ready["admin"] + path, method=method)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.read()
+
+    def stats(self):
+        return strict_json(self.admin("/stats"))

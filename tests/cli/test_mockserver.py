@@ -11,18 +11,8 @@ import subprocess
 import threading
 import time
 import unittest
-import urllib.request
 
-from support import BUILD, MOCKSERVER, CliCase, alive, strict_json
-
-
-def wait_for(condition, seconds=10):
-    """Until it holds; there is no event to wait for in another process."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("it never came to hold")
-        time.sleep(0.005)
+from support import BUILD, MOCKSERVER, MockServerCase, alive, strict_json, wait_for
 
 
 class Client:
@@ -73,37 +63,7 @@ class Client:
         return self.buffer == b"" and self.socket.recv(1) == b""
 
 
-class ServerCase(CliCase):
-    def serve(self, *arguments):
-        server = subprocess.Popen([MOCKSERVER, *arguments], stdout=subprocess.PIPE, text=True,
-                                  stderr=subprocess.PIPE, env=self.environment)
-        self.addCleanup(server.stdout.close)
-        self.addCleanup(server.stderr.close)
-        self.servers.append(server)
-        self.ready = strict_json(server.stdout.readline())
-        self.assertEqual(self.ready["pid"], server.pid)
-        self.port = int(self.ready["url"].split(":")[2].split("/")[0])
-        return server
-
-    def setUp(self):
-        super().setUp()
-        self.servers = []
-
-    def tearDown(self):
-        for server in self.servers:
-            server.terminate()
-            self.assertEqual(server.wait(20), 0, server.stderr.read())
-            self.assertEqual(server.stderr.read(), "")
-        super().tearDown()
-
-    def admin(self, path, method="GET"):
-        request = urllib.request.Request(self.ready["admin"] + path, method=method)
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.read()
-
-    def stats(self):
-        return strict_json(self.admin("/stats"))
-
+class ServerCase(MockServerCase):
     def client(self):
         return Client(self.port)
 
