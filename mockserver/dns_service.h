@@ -32,6 +32,7 @@ struct dns_counts {
     uint64_t over_udp;
     uint64_t over_tcp;
     uint64_t faults[FAULT_KINDS];
+    uint64_t unsent;      /* answers that the socket did not take */
     uint32_t lost_before; /* dns_socket_lost at the reset */
 };
 

@@ -85,6 +85,7 @@ static void put_traffic(json_t *stats, const struct dns_service *service)
     put_sum(stats, service, "client_aborts", offsetof(struct loop_counters, client_aborts));
     put_sum(stats, service, "bad_requests", offsetof(struct loop_counters, bad_requests));
     put(stats, "lost", dns_service_lost(service));
+    put(stats, "unsent", service->counts.unsent);
 }
 
 char *dns_stats_text(const struct dns_service *service)

@@ -384,8 +384,8 @@ class Faults(DnsCase):
         self.assertEqual(stats["requests"], len(plan))
         self.assertEqual(stats["by_transport"], {"udp": len(plan), "tcp": 0})
         self.assertEqual(stats["keys"], {name: 4 for name in NAMES})
-        self.assertEqual((stats["distinct_keys"], stats["in_flight"], stats["lost"]),
-                         (len(NAMES), 0, 0))
+        self.assertEqual((stats["distinct_keys"], stats["in_flight"], stats["lost"],
+                          stats["unsent"]), (len(NAMES), 0, 0, 0))
         for fault in ("servfail", "drop", "truncate"):
             self.assertEqual(stats["faults"][fault], outcomes.count(fault))
         delays = [float(line["delay_ms"]) for line in plan if line["outcome"] != "drop"]
@@ -556,7 +556,7 @@ class Command(DnsCase):
         flag_stats = self.stats()
         self.assertEqual(shared - set(flag_stats), set())
         self.assertEqual(set(stats) - shared, {"by_transport", "by_outcome", "by_rcode", "lost",
-                                               "keys"})
+                                               "unsent", "keys"})
         for name in shared:
             self.assertIs(type(stats[name]), type(flag_stats[name]), name)
         json.dumps(stats)

@@ -69,77 +69,74 @@ static void test_dns_message__reads_a_question_as_it_stands(void **state)
     assert_string_equal(question.name, "if.dev");
 }
 
+static const struct malformed_case {
+    const char *what;
+    const char *data;
+    size_t bytes;
+    int rcode;
+    size_t question_bytes;
+} malformed[] = {
+    {"nothing", "", 0, -EBADMSG, 0},
+    {"less than a header", BYTES("\xab\xcd\x01\0\0\1\0\0\0\0\0"), -EBADMSG, 0},
+    {"an answer", BYTES(HEADER("\x81\0", "\1", "\0", "\0", "\0") IF_DEV A_IN), -EBADMSG, 0},
+    {"an inverse query", BYTES(HEADER("\x09\0", "\1", "\0", "\0", "\0") IF_DEV A_IN), DNS_NOTIMP,
+     0},
+    {"an update", BYTES(HEADER("\x28\0", "\1", "\0", "\0", "\0") IF_DEV A_IN), DNS_NOTIMP, 0},
+    {"another opcode and no more", BYTES(HEADER("\x78\0", "\0", "\0", "\0", "\0")), DNS_NOTIMP, 0},
+    {"no question", BYTES(HEADER(RD, "\0", "\0", "\0", "\0")), DNS_FORMERR, 0},
+    {"two questions", BYTES(HEADER(RD, "\2", "\0", "\0", "\0") IF_DEV A_IN IF_DEV A_IN),
+     DNS_FORMERR, 0},
+    {"256 questions", BYTES("\xab\xcd\x01\0\1\0\0\0\0\0\0\0" IF_DEV A_IN), DNS_FORMERR, 0},
+    {"an answer section", BYTES(HEADER(RD, "\1", "\1", "\0", "\0") IF_DEV A_IN), DNS_FORMERR, 0},
+    {"an authority section", BYTES(HEADER(RD, "\1", "\0", "\1", "\0") IF_DEV A_IN), DNS_FORMERR, 0},
+    {"a pointer to itself", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\xc0\x0c" A_IN), DNS_FORMERR,
+     0},
+    {"a pointer after a label", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\2if\xc0\x0c" A_IN),
+     DNS_FORMERR, 0},
+    {"a label of 64", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\x40" TEXT_63 "d\0" A_IN),
+     DNS_FORMERR, 0},
+    {"a label type of old", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\x41\1\0" A_IN), DNS_FORMERR,
+     0},
+    {"a name without an end", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\2if\3dev"), DNS_FORMERR,
+     0},
+    {"a name of 256",
+     BYTES(HEADER(RD, "\1", "\0", "\0", "\0") LABEL_63 LABEL_63 LABEL_63
+           "\x3e"
+           "23456789012345678901234567890123456789012345678901234567890abc\0" A_IN),
+     DNS_FORMERR, 0},
+    {"more after the question", BYTES(PLAIN "\0"), DNS_FORMERR, 12},
+    {"a record that is not there", BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN),
+     DNS_FORMERR, 12},
+    {"more after the record", BYTES(WITH_OPT "\0"), DNS_FORMERR, 12},
+    {"an option cut short",
+     BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN OPT("\0", "\0", "\4") "\0\x0a\0"),
+     DNS_FORMERR, 12},
+    {"two OPT",
+     BYTES(HEADER(RD, "\1", "\0", "\0", "\2") IF_DEV A_IN OPT("\0", "\0", "\0")
+               OPT("\0", "\0", "\0")),
+     DNS_FORMERR, 12},
+    {"OPT with a name",
+     BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN "\1a" OPT("\0", "\0", "\0")), DNS_FORMERR,
+     12},
+    {"OPT with a pointer for a name",
+     BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN "\xc0\x0c\0\x29\x04\xd0\0\0\0\0\0\0"),
+     DNS_FORMERR, 12},
+    {"EDNS version 1", BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN OPT("\1", "\0", "\0")),
+     DNS_BADVERS, 12},
+    {"class CHAOS", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") IF_DEV "\0\x01\0\x03"), DNS_REFUSED,
+     12},
+    {"a transfer of the zone", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") IF_DEV "\0\xfc\0\x01"),
+     DNS_REFUSED, 12},
+};
+
 static void test_dns_message__answers_what_it_cannot_take_by_the_book(void **state)
 {
-    static const struct {
-        const char *what;
-        const char *data;
-        size_t bytes;
-        int rcode;
-        size_t question_bytes;
-    } cases[] = {
-        {"nothing", "", 0, -EBADMSG, 0},
-        {"less than a header", BYTES("\xab\xcd\x01\0\0\1\0\0\0\0\0"), -EBADMSG, 0},
-        {"an answer", BYTES(HEADER("\x81\0", "\1", "\0", "\0", "\0") IF_DEV A_IN), -EBADMSG, 0},
-        {"an inverse query", BYTES(HEADER("\x09\0", "\1", "\0", "\0", "\0") IF_DEV A_IN),
-         DNS_NOTIMP, 0},
-        {"an update", BYTES(HEADER("\x28\0", "\1", "\0", "\0", "\0") IF_DEV A_IN), DNS_NOTIMP, 0},
-        {"another opcode and no more", BYTES(HEADER("\x78\0", "\0", "\0", "\0", "\0")), DNS_NOTIMP,
-         0},
-        {"no question", BYTES(HEADER(RD, "\0", "\0", "\0", "\0")), DNS_FORMERR, 0},
-        {"two questions", BYTES(HEADER(RD, "\2", "\0", "\0", "\0") IF_DEV A_IN IF_DEV A_IN),
-         DNS_FORMERR, 0},
-        {"256 questions", BYTES("\xab\xcd\x01\0\1\0\0\0\0\0\0\0" IF_DEV A_IN), DNS_FORMERR, 0},
-        {"an answer section", BYTES(HEADER(RD, "\1", "\1", "\0", "\0") IF_DEV A_IN), DNS_FORMERR,
-         0},
-        {"an authority section", BYTES(HEADER(RD, "\1", "\0", "\1", "\0") IF_DEV A_IN), DNS_FORMERR,
-         0},
-        {"a pointer to itself", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\xc0\x0c" A_IN),
-         DNS_FORMERR, 0},
-        {"a pointer after a label", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\2if\xc0\x0c" A_IN),
-         DNS_FORMERR, 0},
-        {"a label of 64", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\x40" TEXT_63 "d\0" A_IN),
-         DNS_FORMERR, 0},
-        {"a label type of old", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\x41\1\0" A_IN),
-         DNS_FORMERR, 0},
-        {"a name without an end", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") "\2if\3dev"),
-         DNS_FORMERR, 0},
-        {"a name of 256",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\0") LABEL_63 LABEL_63 LABEL_63
-               "\x3e"
-               "23456789012345678901234567890123456789012345678901234567890abc\0" A_IN),
-         DNS_FORMERR, 0},
-        {"more after the question", BYTES(PLAIN "\0"), DNS_FORMERR, 12},
-        {"a record that is not there", BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN),
-         DNS_FORMERR, 12},
-        {"more after the record", BYTES(WITH_OPT "\0"), DNS_FORMERR, 12},
-        {"an option cut short",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN OPT("\0", "\0", "\4") "\0\x0a\0"),
-         DNS_FORMERR, 12},
-        {"two OPT",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\2") IF_DEV A_IN OPT("\0", "\0", "\0")
-                   OPT("\0", "\0", "\0")),
-         DNS_FORMERR, 12},
-        {"OPT with a name",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN "\1a" OPT("\0", "\0", "\0")),
-         DNS_FORMERR, 12},
-        {"OPT with a pointer for a name",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN "\xc0\x0c\0\x29\x04\xd0\0\0\0\0\0\0"),
-         DNS_FORMERR, 12},
-        {"EDNS version 1",
-         BYTES(HEADER(RD, "\1", "\0", "\0", "\1") IF_DEV A_IN OPT("\1", "\0", "\0")), DNS_BADVERS,
-         12},
-        {"class CHAOS", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") IF_DEV "\0\x01\0\x03"),
-         DNS_REFUSED, 12},
-        {"a transfer of the zone", BYTES(HEADER(RD, "\1", "\0", "\0", "\0") IF_DEV "\0\xfc\0\x01"),
-         DNS_REFUSED, 12},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         struct dns_question question;
-        int rcode = parse(cases[i].data, cases[i].bytes, &question);
-        if (rcode != cases[i].rcode || question.bytes != cases[i].question_bytes) {
-            fail_msg("%s: %d, %zu bytes", cases[i].what, rcode, question.bytes);
+        int rcode = parse(malformed[i].data, malformed[i].bytes, &question);
+        if (rcode != malformed[i].rcode || question.bytes != malformed[i].question_bytes) {
+            fail_msg("%s: %d, %zu bytes", malformed[i].what, rcode, question.bytes);
         }
     }
 }
