@@ -506,7 +506,8 @@ static int ring_init(struct loop *loop)
     return result;
 }
 
-/* Reverse order of making. What is still under way after an error ends here. */
+/* Reverse order of making. What is still under way after an error ends here; the polls too, some
+ * time after the ring is closed, but they hold sockets and no memory of ours. */
 static void loop_release(struct loop *loop)
 {
     loop_fail(loop, -ECANCELED); /* nobody starts anything from here on */

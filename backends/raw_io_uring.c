@@ -55,6 +55,7 @@
 #define BATCH_SHARE 16                  /* a batch is at most 1/16 of the places, */
 #define BATCH_MAX 16
 #define BATCH_WAIT_NS (50 * NS_PER_US) /* and nobody waits longer than this to make it full */
+#define DRAIN_MAX_NS NS_PER_S          /* for the kernel to let go, when a run has failed */
 #define WRITE_BYTES_MAX (1u << 30)     /* the length of a submission has 32 bits */
 
 /* ---- state ---- */
@@ -201,12 +202,14 @@ static struct io_uring_sqe *sqe_get(struct loop *loop)
     return sqe;
 }
 
-/* Its last completion will be waited for before the connection counts as over. */
+/* Its last completion will be waited for before the place is used for anything else. */
 static void sqe_await(struct io_uring_sqe *sqe, const struct loop *loop, struct place *place,
                       enum operation operation)
 {
     io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, operation));
-    place->pending++;
+    if (sqe != &loop->lost) {
+        place->pending++;
+    }
 }
 
 /* ---- start ---- */
@@ -368,7 +371,7 @@ static enum transfer_step file_open(struct loop *loop, struct place *place)
     }
     struct io_uring_sqe *sqe = sqe_get(loop);
     io_uring_prep_openat(sqe, loop->run->job->output_dir_fd, path, flags, SAVE_FILE_MODE);
-    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_OPEN));
+    sqe_await(sqe, loop, place, OP_FILE_OPEN);
     return TRANSFER_MORE;
 }
 
@@ -377,7 +380,7 @@ static enum transfer_step file_unlink(struct loop *loop, struct place *place)
     struct io_uring_sqe *sqe = sqe_get(loop);
 
     io_uring_prep_unlinkat(sqe, loop->run->job->output_dir_fd, place->file->temporary, 0);
-    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_UNLINK));
+    sqe_await(sqe, loop, place, OP_FILE_UNLINK);
     return TRANSFER_MORE;
 }
 
@@ -386,8 +389,7 @@ static enum transfer_step file_close(struct loop *loop, struct place *place)
     struct io_uring_sqe *sqe = sqe_get(loop);
 
     io_uring_prep_close(sqe, place->file->fd);
-    place->file->fd = -1; /* not ours any more */
-    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_CLOSE));
+    sqe_await(sqe, loop, place, OP_FILE_CLOSE);
     return TRANSFER_MORE;
 }
 
@@ -398,7 +400,7 @@ static enum transfer_step file_rename(struct loop *loop, struct place *place)
 
     io_uring_prep_renameat(sqe, dir_fd, place->file->temporary, dir_fd,
                            place->exchange.transfer.request->save_name, 0);
-    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_RENAME));
+    sqe_await(sqe, loop, place, OP_FILE_RENAME);
     return TRANSFER_MORE;
 }
 
@@ -426,7 +428,7 @@ static enum transfer_step file_write(struct loop *loop, struct place *place)
     io_uring_prep_write(sqe, place->file->fd, transfer->body + place->file->written,
                         bytes < WRITE_BYTES_MAX ? (unsigned)bytes : WRITE_BYTES_MAX,
                         place->file->written);
-    io_uring_sqe_set_data64(sqe, user_data_pack(loop, place, OP_FILE_WRITE));
+    sqe_await(sqe, loop, place, OP_FILE_WRITE);
     return TRANSFER_MORE;
 }
 
@@ -454,6 +456,7 @@ static enum transfer_step file_opened(struct loop *loop, struct place *place, in
 {
     struct file_save *file = place->file;
 
+    place->pending--;
     if (result == -EEXIST && !file->temporary_cleared && saves_atomically(loop)) {
         /* Left by a run that was killed; O_EXCL again, so that nothing planted is written to. */
         file->temporary_cleared = true;
@@ -480,6 +483,7 @@ static enum transfer_step file_written(struct loop *loop, struct place *place, i
 {
     struct file_save *file = place->file;
 
+    place->pending--;
     if (result > 0) {
         file->written += (size_t)result;
     } else if (result != -EINTR && result != -EAGAIN) {
@@ -493,6 +497,8 @@ static enum transfer_step file_closed(struct loop *loop, struct place *place, in
 {
     struct file_save *file = place->file;
 
+    place->pending--;
+    file->fd = -1; /* whatever the result: close(2) */
     if (result < 0 && file->error == 0) {
         file->error = -result; /* a full disk or quota may only show here: close(2) */
     }
@@ -504,6 +510,7 @@ static enum transfer_step file_closed(struct loop *loop, struct place *place, in
 
 static enum transfer_step file_renamed(struct loop *loop, struct place *place, int result)
 {
+    place->pending--;
     if (result < 0) {
         place->file->error = -result;
         return file_unlink(loop, place);
@@ -516,6 +523,7 @@ static enum transfer_step file_unlinked(struct loop *loop, struct place *place, 
 {
     struct file_save *file = place->file;
 
+    place->pending--;
     if (file->temporary_exists) {
         file->temporary_exists = false; /* or it stays: the first error is the one to tell */
         return file_finish(loop, place);
@@ -1010,31 +1018,123 @@ static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_coun
     return buffers_init(loop);
 }
 
-/* Of a run that failed: a whole one has left nothing open. What was closing may be closed, and
- * its number be somebody else's by now. */
-static void place_abandon(const struct loop *loop, struct place *place)
+/* ---- after a run that failed: a whole one has left nothing open ---- */
+
+/* Notes what a completion has ended, and begins nothing. */
+static void drain_dispatch(struct loop *loop, const struct io_uring_cqe *cqe)
 {
-    if (place->fd >= 0 && place->state != PLACE_CLOSING) {
-        (void)close(place->fd);
+    const uint64_t user_data = cqe->user_data;
+    const enum operation operation = user_data_operation(user_data);
+    struct place *place = &loop->places[user_data >> 32];
+
+    if (user_data_generation(user_data) != (place->generation & USER_DATA_GENERATION_MASK) ||
+        operation == OP_SEND || operation == OP_CANCEL || (cqe->flags & IORING_CQE_F_MORE) != 0) {
+        return;
     }
-    if (place->file != NULL && place->file->fd >= 0) {
-        (void)close(place->file->fd);
-    }
-    if (place->file != NULL && place->file->temporary_exists) {
-        (void)unlinkat(loop->run->job->output_dir_fd, place->file->temporary, 0);
+    place->pending--;
+    if (operation == OP_CLOSE) {
+        place->fd = -1;
+    } else if (operation == OP_FILE_CLOSE) {
+        place->file->fd = -1;
+    } else if (operation == OP_FILE_OPEN && cqe->res >= 0) {
+        place->file->fd = cqe->res;
+        place->file->temporary_exists = saves_atomically(loop);
+    } else if (operation == OP_FILE_RENAME && cqe->res >= 0) {
+        place->file->temporary_exists = false;
     }
 }
 
+static bool loop_is_busy(const struct loop *loop)
+{
+    for (uint32_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
+        if (loop->places[i].pending > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* @return whether the ring still answers */
+static bool drain_wait(struct loop *loop, uint64_t left_ns)
+{
+    struct __kernel_timespec timeout = {
+        .tv_sec = (int64_t)(left_ns / NS_PER_S),
+        .tv_nsec = (long long)(left_ns % NS_PER_S),
+    };
+    struct io_uring_cqe *cqe = NULL;
+    unsigned head;
+    unsigned seen = 0;
+
+    int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
+    io_uring_for_each_cqe (&loop->ring, head, cqe) {
+        drain_dispatch(loop, cqe);
+        seen++;
+    }
+    io_uring_cq_advance(&loop->ring, seen);
+    return result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
+           result == -EBUSY;
+}
+
+/*
+ * Have the kernel let go of all it was handed: connections end by being cancelled and closed, file
+ * operations by themselves. Each is cancelled by its name, which every kernel can do, and not by
+ * IORING_ASYNC_CANCEL_ANY, which is of 5.19: a run fails too rarely for two ways of doing it.
+ */
+static void loop_drain(struct loop *loop)
+{
+    const uint64_t deadline_ns = clock_now_ns() + DRAIN_MAX_NS;
+    uint64_t now_ns = 0;
+
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        struct place *place = &loop->places[i];
+        if (place->fd >= 0 && place->state != PLACE_CLOSING) {
+            connection_close(loop, place);
+        }
+    }
+    while (loop_is_busy(loop) && (now_ns = clock_now_ns()) < deadline_ns &&
+           drain_wait(loop, deadline_ns - now_ns)) {
+        /* until there is nothing left, or no hope */
+    }
+}
+
+static void place_release(const struct loop *loop, struct place *place)
+{
+    const struct file_save *file = place->file;
+
+    if (place->fd >= 0) {
+        (void)close(place->fd);
+    }
+    if (file != NULL && file->fd >= 0) {
+        (void)close(file->fd);
+    }
+    if (file != NULL && file->temporary_exists) {
+        (void)unlinkat(loop->run->job->output_dir_fd, file->temporary, 0);
+    }
+    exchange_release(&place->exchange);
+    free(place->rest);
+}
+
+/*
+ * The ring is closed before the memory goes that it was handed, but that alone would not do:
+ * closing only begins the end of what is under way. The kernel cancels and waits for it in a
+ * worker of its own (io_ring_exit_work in io_uring/io_uring.c), after close(2) has returned.
+ */
 static void loop_release(struct loop *loop)
 {
-    /* First, because it may still work for the places. */
-    if (loop->ring.ring_fd >= 0) {
+    const bool has_ring = loop->ring.ring_fd >= 0;
+
+    if (has_ring && loop_is_busy(loop)) {
+        loop_drain(loop);
+    }
+    if (has_ring) {
         io_uring_queue_exit(&loop->ring);
     }
+    if (loop_is_busy(loop)) {
+        return; /* a ring that is broken: memory lost is better than memory written to by surprise
+                 */
+    }
     for (uint32_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        place_abandon(loop, &loop->places[i]);
-        exchange_release(&loop->places[i].exchange);
-        free(loop->places[i].rest);
+        place_release(loop, &loop->places[i]);
     }
     free(loop->places);
     free(loop->files);
