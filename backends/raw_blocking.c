@@ -237,6 +237,9 @@ enum transfer_step blocking_save(struct blocking_place *place)
                                     transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
                                     transfer->body, (size_t)transfer->body_bytes);
     place->now_ns = clock_now_ns();
+    if (connection_is_kept(place) && !raw_socket_is_quiet(place->fd)) {
+        connection_close(place);
+    }
     return exchange_saved(&place->exchange, -result, place->now_ns);
 }
 

@@ -282,6 +282,9 @@ static void place_save(struct place *place)
                                     transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
                                     transfer->body, (size_t)transfer->body_bytes);
     place->loop->now_ns = clock_now_ns();
+    if (connection_is_kept(place) && !raw_socket_is_quiet(place->fd)) {
+        connection_close(place);
+    }
     (void)exchange_saved(&place->exchange, -result, place->loop->now_ns);
 }
 

@@ -192,6 +192,9 @@ static enum transfer_step place_save(struct loop *loop, struct place *place)
                                     transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
                                     transfer->body, (size_t)transfer->body_bytes);
     loop->now_ns = clock_now_ns();
+    if (connection_is_kept(place) && !raw_socket_is_quiet(place->fd)) {
+        connection_close(place);
+    }
     return exchange_saved(&place->exchange, -result, loop->now_ns);
 }
 

@@ -23,6 +23,7 @@
 #include "deadlines.h"
 #include "exchange.h"
 #include "raw_run.h"
+#include "raw_socket.h"
 #include "uv_save.h"
 
 #include <assert.h>
@@ -286,12 +287,23 @@ static enum transfer_step place_ask(struct place *place)
     return connect_start(place);
 }
 
+/* What has come while the file was written is for on_read, which may have its turn after us. */
+static bool connection_is_quiet(const struct place *place)
+{
+    uv_os_fd_t fd = -1;
+
+    return uv_fileno((const uv_handle_t *)&place->tcp, &fd) == 0 && raw_socket_is_quiet(fd);
+}
+
 /* callback: the file is written, or not */
 static void on_saved(struct uv_save *save, int result)
 {
     struct place *place = save->user;
 
     place->loop->now_ns = clock_now_ns();
+    if (connection_is_kept(place) && !connection_is_quiet(place)) {
+        connection_close(place);
+    }
     place_advance(place, exchange_saved(&place->exchange, -result, place->loop->now_ns));
 }
 

@@ -22,3 +22,10 @@ int raw_socket_open(const struct endpoint *endpoint, int flags)
     }
     return fd;
 }
+
+bool raw_socket_is_quiet(int fd)
+{
+    char byte = 0;
+
+    return recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}

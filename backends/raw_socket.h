@@ -4,11 +4,20 @@
 
 #include "endpoint.h"
 
+#include <stdbool.h>
+
 /**
  * A TCP socket for an endpoint, not yet connected, with TCP_NODELAY. Never blocks.
  * @param flags  of socket(2): SOCK_NONBLOCK where the model wants it; SOCK_CLOEXEC is added
  * @return the descriptor, or -errno
  */
 int raw_socket_open(const struct endpoint *endpoint, int flags);
+
+/**
+ * Has the peer neither said anything nor ended the connection, now that nobody has asked? After a
+ * pause in which nothing was read, such as the writing of a file: what has come meanwhile would
+ * pass for the answer to the next request. Never blocks.
+ */
+bool raw_socket_is_quiet(int fd);
 
 #endif

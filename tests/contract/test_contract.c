@@ -723,6 +723,87 @@ static void test_only_a_right_body_is_saved(void **state)
     mock_stop(&mock);
 }
 
+/* ---- bytes that nobody asked for ---- */
+
+#define UNASKED HEAD "Content-Length: 5\r\n\r\nwrong"
+
+/* The surplus of one answer must not pass for the next one. */
+static const struct script_answer unasked_answers[] = {
+    {.path = "/first", .bytes = HEAD "Content-Length: 5\r\n\r\nfirst", .keep = true},
+    {.path = "/with", .bytes = HEAD "Content-Length: 5\r\n\r\nfirst" UNASKED, .keep = true},
+    {.path = "/behind",
+     .bytes = HEAD "Content-Length: 5\r\n\r\nfirst",
+     .keep = true,
+     .unasked = UNASKED},
+    {.path = "/end", .bytes = HEAD "Content-Length: 5\r\n\r\nfirst", .unasked = ""},
+    {.path = "/last", .bytes = HEAD "Content-Length: 4\r\n\r\nlast"},
+};
+
+/* callback: the body is there, the file is not begun, and the rest is on its way */
+static void wait_for_unasked(void *user, size_t index, const void *body, size_t body_bytes)
+{
+    struct script_server *server = user;
+    struct timespec until;
+
+    (void)body, (void)body_bytes;
+    if (index == 0) {
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 5;
+        (void)sem_post(&server->answered);
+        (void)sem_timedwait(&server->unasked_sent, &until);
+    }
+}
+
+/* Two requests, one after the other, the first of which brings more than it should.
+ * @param waits  until it is there, before the file is written */
+static void check_unasked(const char *path, bool saves, bool waits, uint64_t connections)
+{
+    struct script_server server;
+    const struct download_hooks hooks = {.user = &server, .on_body = wait_for_unasked};
+    struct batch *batch = batch_new(2, 1);
+    char folder[32];
+    int fd = -1;
+
+    script_server_start(&server, unasked_answers, sizeof unasked_answers / sizeof *unasked_answers);
+    (void)snprintf(batch->urls[0], URL_ROOM, "%s%s", server.origin, path);
+    (void)snprintf(batch->urls[1], URL_ROOM, "%s/last", server.origin);
+    make_folder(folder, &fd);
+    if (saves) {
+        batch->job.output_dir_fd = fd;
+        batch->requests[0].save_name = "first";
+    }
+    batch->job.hooks = waits ? &hooks : NULL;
+    batch_run(batch);
+    script_server_stop(&server);
+    assert_all(batch, TRANSFER_OK);
+    assert_true(batch->results[0].body_xxh3 == body_hash("first", 5));
+    assert_true(batch->results[1].body_xxh3 == body_hash("last", 4));
+    assert_int_equal(distinct_connections(batch), connections);
+    assert_int_equal(empty_folder(folder, fd), saves);
+    free(batch);
+}
+
+static void test_bytes_that_nobody_asked_for_are_no_answer(void **state)
+{
+    (void)state;
+    check_unasked("/first", false, false, 1);
+    check_unasked("/first", true, false, 1);
+    check_unasked("/with", false, false, 2);
+    check_unasked("/with", true, false, 2);
+}
+
+/* Of the raw engine only: libcurl 7.88 does not look, and takes what has come for the next answer.
+ */
+static void test_what_comes_while_a_file_is_written_is_no_answer(void **state)
+{
+    (void)state;
+    if (strcmp(backend->engine, "raw") != 0) {
+        skip();
+    }
+    check_unasked("/behind", true, true, 2);
+    check_unasked("/end", true, true, 2);
+}
+
 /* ---- hooks ---- */
 
 struct witness {
@@ -866,6 +947,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_saved_files_are_the_bodies_when_renamed_into_place),
         cmocka_unit_test(test_a_link_in_the_folder_is_not_followed),
         cmocka_unit_test(test_only_a_right_body_is_saved),
+        cmocka_unit_test(test_bytes_that_nobody_asked_for_are_no_answer),
+        cmocka_unit_test(test_what_comes_while_a_file_is_written_is_no_answer),
         cmocka_unit_test(test_each_completion_is_told_once_with_its_body),
         cmocka_unit_test(test_a_caller_who_stops_gets_every_slot_answered_soon),
         cmocka_unit_test(test_nothing_stays_open_after_a_run),

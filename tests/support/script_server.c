@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The whole request is read first: closing with unread bytes would turn a FIN into a RST. */
@@ -71,28 +72,57 @@ static void put_answer(const struct script_server *server, const struct script_a
     }
 }
 
-static void serve(const struct script_server *server, int fd)
+static void put_unasked(struct script_server *server, const struct script_answer *answer, int fd)
 {
-    struct timeval limit = {.tv_sec = 5};
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    (void)sem_timedwait(&server->answered, &until);
+    (void)send(fd, answer->unasked, strlen(answer->unasked), MSG_NOSIGNAL);
+    if (!answer->keep) {
+        (void)shutdown(fd, SHUT_WR);
+    }
+    (void)sem_post(&server->unasked_sent);
+}
+
+/* @return whether the connection goes on */
+static bool serve_one(struct script_server *server, int fd)
+{
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     char request[4096];
 
+    if (!read_request(fd, request, sizeof request)) {
+        return false;
+    }
+    const struct script_answer *answer = find(server, request);
+    if (answer == NULL) {
+        return false;
+    }
+    put_answer(server, answer, fd);
+    if (answer->unasked != NULL) {
+        put_unasked(server, answer, fd);
+    }
+    if (answer->reset) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    return answer->keep;
+}
+
+static void serve(struct script_server *server, int fd)
+{
+    struct timeval limit = {.tv_sec = 5};
+
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (read_request(fd, request, sizeof request)) {
-        const struct script_answer *answer = find(server, request);
-        if (answer != NULL) {
-            put_answer(server, answer, fd);
-        }
-        if (answer != NULL && answer->reset) {
-            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-        }
+    while (serve_one(server, fd)) {
+        /* the next request */
     }
     (void)close(fd);
 }
 
 static void *run(void *user)
 {
-    const struct script_server *server = user;
+    struct script_server *server = user;
 
     for (;;) {
         int fd = accept(server->listen_fd, NULL, NULL);
@@ -117,6 +147,8 @@ void script_server_start(struct script_server *server, const struct script_answe
     assert_int_equal(getsockname(server->listen_fd, (struct sockaddr *)&address, &bytes), 0);
     (void)snprintf(server->origin, sizeof server->origin, "http://127.0.0.1:%d",
                    ntohs(address.sin_port));
+    assert_int_equal(sem_init(&server->answered, 0, 0), 0);
+    assert_int_equal(sem_init(&server->unasked_sent, 0, 0), 0);
     assert_int_equal(pthread_create(&server->thread, NULL, run, server), 0);
 }
 
@@ -125,4 +157,6 @@ void script_server_stop(struct script_server *server)
     (void)shutdown(server->listen_fd, SHUT_RDWR); /* makes accept return */
     (void)pthread_join(server->thread, NULL);
     (void)close(server->listen_fd);
+    (void)sem_destroy(&server->answered);
+    (void)sem_destroy(&server->unasked_sent);
 }

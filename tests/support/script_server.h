@@ -6,6 +6,7 @@
 #define TEST_SCRIPT_SERVER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,8 @@ struct script_answer {
     const char *bytes;    /* sent as they are; %s stands for the server's origin, once at most */
     bool reset;           /* end with RST, else with FIN */
     size_t padding_bytes; /* so many 'x' behind the bytes */
+    bool keep;            /* read another request from the connection */
+    const char *unasked;  /* sent by itself when `answered` is posted */
 };
 
 struct script_server {
@@ -22,6 +25,8 @@ struct script_server {
     size_t count;
     int listen_fd;
     char origin[64];
+    sem_t answered;     /* to be posted when the client has the answer to which more is to come */
+    sem_t unasked_sent; /* posted when more has come, be it but the end of the connection */
     pthread_t thread;
 };
 
