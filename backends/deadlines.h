@@ -82,4 +82,19 @@ static inline void deadlines_remove(struct deadline_link *link)
     }
 }
 
+/**
+ * What is in flight has this deadline from now on; to set the one it has costs nothing.
+ * @return whether it had not
+ */
+static inline bool deadlines_set(struct deadlines *deadlines, struct deadline_link *link,
+                                 uint64_t deadline_ns)
+{
+    if (deadlines_has(link) && link->deadline_ns == deadline_ns) {
+        return false;
+    }
+    deadlines_remove(link);
+    deadlines_append(deadlines, link, deadline_ns);
+    return true;
+}
+
 #endif

@@ -250,19 +250,10 @@ static enum transfer_step place_receive(struct place *place)
     return step;
 }
 
-static void place_set_deadline(struct place *place)
-{
-    uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
-
-    if (!deadlines_has(&place->deadline) || place->deadline.deadline_ns != deadline_ns) {
-        deadlines_remove(&place->deadline);
-        deadlines_append(&place->loop->deadlines, &place->deadline, deadline_ns);
-    }
-}
-
 static enum transfer_step place_ask(struct place *place)
 {
-    place_set_deadline(place);
+    (void)deadlines_set(&place->loop->deadlines, &place->deadline,
+                        place->exchange.transfer.deadline_ns);
     int result = place_connect(place);
     if (result == 0) {
         result = place_send(place);

@@ -592,23 +592,14 @@ static enum transfer_step place_ask(struct loop *loop, struct place *place)
     return TRANSFER_MORE;
 }
 
-static void place_set_deadline(struct loop *loop, struct place *place)
-{
-    uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
-
-    if (!deadlines_has(&place->deadline) || place->deadline.deadline_ns != deadline_ns) {
-        deadlines_remove(&place->deadline);
-        deadlines_append(&loop->deadlines, &place->deadline, deadline_ns);
-    }
-}
-
 /* Take the steps that are due, up to one that has to wait for the kernel. */
 static void place_advance(struct loop *loop, struct place *place, enum transfer_step step)
 {
     while (step != TRANSFER_MORE) {
         place->asking = step == TRANSFER_AGAIN;
         if (place->asking) {
-            place_set_deadline(loop, place);
+            (void)deadlines_set(&loop->deadlines, &place->deadline,
+                                place->exchange.transfer.deadline_ns);
         } else {
             deadlines_remove(&place->deadline);
         }

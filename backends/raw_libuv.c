@@ -359,12 +359,8 @@ static void place_set_deadline(struct place *place)
     struct loop *loop = place->loop;
     uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
 
-    if (deadlines_has(&place->deadline) && place->deadline.deadline_ns == deadline_ns) {
-        return;
-    }
-    deadlines_remove(&place->deadline);
-    deadlines_append(&loop->deadlines, &place->deadline, deadline_ns);
-    if (deadline_ns < loop->due_ns) {
+    if (deadlines_set(&loop->deadlines, &place->deadline, deadline_ns) &&
+        deadline_ns < loop->due_ns) {
         patience_start(loop);
     }
 }

@@ -61,11 +61,29 @@ static void test_deadlines__remove_one_that_is_in_no_list_without_harm(void **st
     assert_ptr_equal(deadlines_first(&deadlines), &in);
 }
 
+static void test_deadlines__set_one_anew_only_when_it_differs(void **state)
+{
+    struct deadlines deadlines;
+    struct deadline_link links[2] = {0};
+    (void)state;
+
+    deadlines_init(&deadlines);
+    assert_true(deadlines_set(&deadlines, &links[0], 5));
+    assert_true(deadlines_set(&deadlines, &links[1], 5));
+    assert_false(deadlines_set(&deadlines, &links[0], 5));
+    assert_ptr_equal(deadlines_first(&deadlines), &links[0]);
+    assert_true(deadlines_set(&deadlines, &links[0], 6));
+    assert_ptr_equal(deadlines_first(&deadlines), &links[1]);
+    deadlines_remove(&links[1]);
+    assert_ptr_equal(deadlines_first(&deadlines), &links[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deadlines__keep_the_order_of_appending),
         cmocka_unit_test(test_deadlines__let_one_go_from_the_middle),
+        cmocka_unit_test(test_deadlines__set_one_anew_only_when_it_differs),
         cmocka_unit_test(test_deadlines__remove_one_that_is_in_no_list_without_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
