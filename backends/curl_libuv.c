@@ -252,20 +252,9 @@ static void on_saved(struct uv_save *save, int result)
 
 static void file_start(struct place *place)
 {
-    const struct download_job *job = place->loop->run.job;
     struct transfer *transfer = &place->transfer.transfer;
-    struct uv_save *save = &place->save;
 
-    save->loop = &place->loop->uv;
-    save->dir_fd = job->output_dir_fd;
-    save->name = transfer->request->save_name;
-    save->index = transfer->index;
-    save->atomic = (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
-    save->data = transfer->body;
-    save->bytes = transfer->body_bytes;
-    save->done = on_saved;
-    save->user = place;
-    int result = uv_save_start(save);
+    int result = uv_save_start(&place->save, &place->loop->uv, transfer, on_saved, place);
     if (result < 0) {
         place_finish(place, transfer_saved(transfer, -result, clock_now_ns()));
     }

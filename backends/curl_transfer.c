@@ -480,11 +480,6 @@ CURLcode curl_transfer_perform(struct curl_transfer *self)
 
 enum transfer_step curl_transfer_save(struct curl_transfer *self)
 {
-    struct transfer *transfer = &self->transfer;
-    const struct download_job *job = transfer->job;
-
-    int result = save_file_blocking(job->output_dir_fd, transfer->request->save_name,
-                                    transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
-                                    transfer->body, (size_t)transfer->body_bytes);
-    return transfer_saved(transfer, -result, clock_now_ns());
+    int result = save_transfer_blocking(&self->transfer);
+    return transfer_saved(&self->transfer, -result, clock_now_ns());
 }

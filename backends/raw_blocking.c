@@ -230,12 +230,7 @@ enum transfer_step blocking_start(struct blocking_place *place, size_t index)
 
 enum transfer_step blocking_save(struct blocking_place *place)
 {
-    const struct transfer *transfer = &place->exchange.transfer;
-    const struct download_job *job = place->run->job;
-
-    int result = save_file_blocking(job->output_dir_fd, transfer->request->save_name,
-                                    transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
-                                    transfer->body, (size_t)transfer->body_bytes);
+    int result = save_transfer_blocking(&place->exchange.transfer);
     place->now_ns = clock_now_ns();
     if (connection_is_kept(place) && !raw_socket_is_quiet(place->fd)) {
         connection_close(place);

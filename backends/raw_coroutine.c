@@ -266,12 +266,7 @@ static enum transfer_step place_ask(struct place *place)
 
 static void place_save(struct place *place)
 {
-    const struct transfer *transfer = &place->exchange.transfer;
-    const struct download_job *job = place->loop->run->job;
-
-    int result = save_file_blocking(job->output_dir_fd, transfer->request->save_name,
-                                    transfer->index, (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0,
-                                    transfer->body, (size_t)transfer->body_bytes);
+    int result = save_transfer_blocking(&place->exchange.transfer);
     place->loop->now_ns = clock_now_ns();
     if (connection_is_kept(place) && !raw_socket_is_quiet(place->fd)) {
         connection_close(place);

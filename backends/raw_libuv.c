@@ -309,22 +309,10 @@ static void on_saved(struct uv_save *save, int result)
 
 static enum transfer_step place_save(struct place *place)
 {
-    const struct transfer *transfer = &place->exchange.transfer;
-    const struct download_job *job = place->loop->run->job;
-    struct uv_save *save = place->save;
-
-    assert(save != NULL);
-    save->loop = &place->loop->uv;
-    save->dir_fd = job->output_dir_fd;
-    save->name = transfer->request->save_name;
-    save->index = transfer->index;
-    save->atomic = (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
-    save->data = transfer->body;
-    save->bytes = transfer->body_bytes;
-    save->done = on_saved;
-    save->user = place;
+    assert(place->save != NULL);
     place->state = PLACE_SAVING;
-    int result = uv_save_start(save);
+    int result =
+        uv_save_start(place->save, &place->loop->uv, &place->exchange.transfer, on_saved, place);
     return result < 0 ? exchange_saved(&place->exchange, -result, place->loop->now_ns)
                       : TRANSFER_MORE;
 }

@@ -127,3 +127,12 @@ int save_file_blocking(int dir_fd, const char *name, size_t index, bool atomic, 
     return atomic ? save_atomic(dir_fd, name, index, data, bytes)
                   : save_direct(dir_fd, name, data, bytes);
 }
+
+int save_transfer_blocking(const struct transfer *transfer)
+{
+    const struct download_job *job = transfer->job;
+
+    return save_file_blocking(job->output_dir_fd, transfer->request->save_name, transfer->index,
+                              (job->flags & DOWNLOAD_SAVE_ATOMIC) != 0, transfer->body,
+                              (size_t)transfer->body_bytes);
+}

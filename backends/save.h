@@ -11,6 +11,8 @@
 #ifndef BENCH_SAVE_H
 #define BENCH_SAVE_H
 
+#include "transfer.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -31,5 +33,9 @@ void save_temporary_name(char out[static SAVE_PATH_BYTES_MAX], const char *name,
 /** All steps, blocking. @return 0 or -errno; a temporary file is removed on failure. */
 int save_file_blocking(int dir_fd, const char *name, size_t index, bool atomic, const void *data,
                        size_t bytes);
+
+/** The file of a transfer whose step is TRANSFER_SAVE, for models that write it where they are.
+ *  @return 0 or -errno, for transfer_saved */
+int save_transfer_blocking(const struct transfer *transfer);
 
 #endif

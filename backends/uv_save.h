@@ -14,19 +14,14 @@
 
 #define UV_SAVE_PATH_BYTES_MAX (SAVE_PATH_BYTES_MAX + 32) /* "/proc/self/fd/N/" in front */
 
-/** One file at a time; filled in by the caller, who keeps it until `done` is called. */
+/** One file at a time. */
 struct uv_save {
-    uv_loop_t *loop;
-    int dir_fd;
-    const char *name;
-    size_t index; /* for the temporary name: no two under way share one */
-    bool atomic;
-    const void *data;
-    uint64_t bytes;
-    void (*done)(struct uv_save *save, int result); /* 0; -errno of the first step that failed */
-    void *user;
+    void *user; /* of uv_save_start */
 
     /* private */
+    uv_loop_t *loop;
+    const struct transfer *transfer;
+    void (*done)(struct uv_save *save, int result);
     uv_fs_t request;
     uv_file file;
     bool replaced; /* a temporary file of a run that was killed has been removed */
@@ -37,7 +32,12 @@ struct uv_save {
     char final_path[UV_SAVE_PATH_BYTES_MAX]; /* what a temporary file is renamed to */
 };
 
-/** @return 0; -errno when it could not even begin: then `done` is not called */
-int uv_save_start(struct uv_save *save);
+/**
+ * Write the file of a transfer whose step is TRANSFER_SAVE; both are left alone until `done`.
+ * @param done  gets 0, or -errno of the first step that failed
+ * @return 0; -errno when it could not even begin: then `done` is not called
+ */
+int uv_save_start(struct uv_save *save, uv_loop_t *loop, const struct transfer *transfer,
+                  void (*done)(struct uv_save *save, int result), void *user);
 
 #endif
