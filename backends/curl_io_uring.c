@@ -4,7 +4,8 @@
  * Waits in: io_uring_enter(2), which also hands over what is to be watched next
  * Woken by: completions (CQEs) of POLL_ADD; libcurl's one timeout is that of the wait
  * Syscalls per transfer: about 5 (2 poll, 1 send, 1 recv); io_uring_enter is shared
- * Read next: curl_libuv.c, the same over epoll; raw_io_uring.c, where the ring does the work
+ * Read next: curl_loop.c, who asks for what; curl_libuv.c, the same over epoll; raw_io_uring.c,
+ *            where the ring does the work
  *
  * The ring tells that a socket is ready, no more: libcurl reads and writes it itself. What is
  * gained over epoll is the epoll_ctl: libcurl stops watching a socket when its transfer ends and
@@ -21,7 +22,7 @@
 #if defined(HAVE_LIBURING)
 
 #include "clock.h"
-#include "curl_transfer.h"
+#include "curl_loop.h"
 #include "ring_setup.h"
 
 #include <assert.h>
@@ -42,31 +43,18 @@
 #define TIMEOUT_NONE UINT64_MAX
 #define USER_DATA_REMOVAL UINT64_MAX /* of a POLL_REMOVE: no socket has that number */
 
-/* The whole run. */
+/* ---- state ---- */
+
 struct loop {
-    struct curl_run run;
+    struct curl_loop curl;
     struct io_uring ring;
-    uint64_t timeout_ns; /* libcurl's only one: when, 0 for at once, or TIMEOUT_NONE */
-    CURLM *multi;
-    struct place *places;
-    size_t place_count;
+    uint64_t timeout_ns;   /* libcurl's only one: when, 0 for at once, or TIMEOUT_NONE */
     struct watch *watches; /* [watch_count], by socket */
     curl_socket_t *stale;  /* [watch_count]: sockets whose poll may have to be made anew */
     size_t watch_count;
     size_t stale_count;
-    size_t next;          /* request that nobody has taken yet */
-    size_t active;        /* places in flight */
-    int error;            /* -errno: the run cannot go on */
-    uint8_t skip_success; /* IOSQE_CQE_SKIP_SUCCESS where the kernel has it */
-    bool cancelled;
+    uint8_t skip_success;     /* IOSQE_CQE_SKIP_SUCCESS where the kernel has it */
     struct io_uring_sqe lost; /* written to when the ring has failed; goes nowhere */
-};
-
-/* One transfer after the other. */
-struct place {
-    struct curl_transfer transfer; /* first: libcurl's private pointer is both */
-    struct loop *loop;
-    bool in_multi; /* libcurl has the handle */
 };
 
 /* One socket number; whichever socket of libcurl has it. */
@@ -77,35 +65,19 @@ struct watch {
     bool is_stale;       /* in loop->stale */
 };
 
-static void place_finish(struct place *place, enum transfer_step step);
-
-static void loop_fail(struct loop *loop, int error)
-{
-    if (loop->error == 0) {
-        loop->error = error;
-    }
-}
-
-_Static_assert(offsetof(struct place, transfer) == 0, "check_done relies on it");
-
-static bool loop_goes_on(const struct loop *loop)
-{
-    return loop->error == 0;
-}
-
 static uint64_t user_data_pack(curl_socket_t socket, const struct watch *watch)
 {
     return (uint64_t)socket << 32 | watch->generation;
 }
 
-/* Submissions */
+/* ---- submissions ---- */
 
 static void loop_submit(struct loop *loop)
 {
     int result = io_uring_submit(&loop->ring);
 
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-        loop_fail(loop, result);
+        curl_loop_fail(&loop->curl, result);
     }
 }
 
@@ -120,78 +92,22 @@ static struct io_uring_sqe *sqe_get(struct loop *loop)
         sqe = io_uring_get_sqe(&loop->ring);
     }
     if (sqe == NULL) {
-        loop_fail(loop, -EBUSY);
+        curl_loop_fail(&loop->curl, -EBUSY);
         sqe = &loop->lost;
     }
     return sqe;
 }
 
-/* Start */
+/* ---- advance: libcurl's side ---- */
 
-/* libcurl answers with on_curl_timeout(0): the transfer really begins in the next turn. */
-static void place_advance(struct place *place)
-{
-    struct loop *loop = place->loop;
-
-    place->in_multi = true;
-    if (curl_multi_add_handle(loop->multi, place->transfer.easy) != CURLM_OK) {
-        place->in_multi = false;
-        loop_fail(loop, -ENOMEM);
-    }
-}
-
-/* The next request, or none: then the place is idle for good. */
-static void place_start(struct place *place)
-{
-    struct loop *loop = place->loop;
-    const struct download_job *job = loop->run.job;
-
-    while (loop->next < job->count && loop_goes_on(loop)) {
-        size_t index = loop->next++;
-        if (loop->cancelled) {
-            transfer_cancel_unstarted(job, loop->run.results, index, clock_now_ns());
-        } else if (curl_transfer_start(&place->transfer, index) == TRANSFER_AGAIN) {
-            place_advance(place);
-            return;
-        }
-    }
-    loop->active--;
-}
-
-/* Advance: libcurl's side */
-
-static void place_leave_multi(struct place *place)
-{
-    if (place->in_multi) {
-        (void)curl_multi_remove_handle(place->loop->multi, place->transfer.easy);
-        place->in_multi = false;
-    }
-}
-
-/* Whatever has been done by the last curl_multi_socket_action, for a socket or for a timeout. */
-static void check_done(struct loop *loop)
-{
-    const CURLMsg *message = NULL;
-    int left = 0;
-
-    while ((message = curl_multi_info_read(loop->multi, &left)) != NULL) {
-        char *private = NULL;
-        CURLcode code = message->data.result; /* the message dies with remove_handle */
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct place *place = (struct place *)(void *)private;
-        place_leave_multi(place);
-        place_finish(place, curl_transfer_finish(&place->transfer, code));
-    }
-}
-
-static void act(struct loop *loop, curl_socket_t socket, int events)
+static void loop_act(struct loop *loop, curl_socket_t socket, int events)
 {
     int running = 0;
 
-    if (curl_multi_socket_action(loop->multi, socket, events, &running) != CURLM_OK) {
-        loop_fail(loop, -EIO);
+    if (curl_multi_socket_action(loop->curl.multi, socket, events, &running) != CURLM_OK) {
+        curl_loop_fail(&loop->curl, -EIO);
     }
-    check_done(loop);
+    curl_loop_reap(&loop->curl);
 }
 
 /* callback from libcurl: when to call it again; -1 means that nothing is due */
@@ -286,7 +202,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t socket, int what, void *user
     (void)easy, (void)assigned;
     int result = watches_reserve(loop, socket);
     if (result < 0) {
-        loop_fail(loop, result);
+        curl_loop_fail(&loop->curl, result);
         return -1;
     }
     if (what != CURL_POLL_REMOVE) {
@@ -314,7 +230,7 @@ static void socket_ready(struct loop *loop, curl_socket_t socket, int events)
     watch->polled = 0;
     watch->generation++;
     if (events < 0) {
-        loop_fail(loop, events);
+        curl_loop_fail(&loop->curl, events);
         return;
     }
     if ((events & (POLLERR | POLLHUP)) != 0) {
@@ -323,46 +239,14 @@ static void socket_ready(struct loop *loop, curl_socket_t socket, int events)
     flags |= (events & POLLIN) != 0 ? CURL_CSELECT_IN : 0;
     flags |= (events & POLLOUT) != 0 ? CURL_CSELECT_OUT : 0;
     watch_mark(loop, socket);
-    act(loop, socket, flags);
+    loop_act(loop, socket, flags);
 }
 
-/* Finish */
-
-static void place_finish(struct place *place, enum transfer_step step)
-{
-    switch (step) {
-    case TRANSFER_AGAIN:
-        place_advance(place);
-        break;
-    case TRANSFER_SAVE:
-        (void)curl_transfer_save(&place->transfer);
-        place_start(place);
-        break;
-    default:
-        assert(step == TRANSFER_DONE);
-        place_start(place);
-        break;
-    }
-}
-
-static void loop_cancel(struct loop *loop)
-{
-    loop->cancelled = true;
-    for (size_t i = 0; i < loop->place_count; i++) {
-        struct place *place = &loop->places[i];
-        if (place->in_multi) {
-            place_leave_multi(place);
-            place_finish(place, curl_transfer_finish(&place->transfer, CURLE_ABORTED_BY_CALLBACK));
-        }
-    }
-}
-
-/* The loop */
+/* ---- the loop ---- */
 
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
-    const struct download_hooks *hooks = loop->run.job->hooks;
-    uint64_t patience_ns = hooks != NULL && hooks->cancelled != NULL ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = curl_run_is_watched(&loop->curl.run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (loop->timeout_ns == TIMEOUT_NONE) {
         return patience_ns;
@@ -392,7 +276,7 @@ static void loop_wait(struct loop *loop)
     int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
-        loop_fail(loop, result);
+        curl_loop_fail(&loop->curl, result);
     }
 }
 
@@ -419,7 +303,7 @@ static void loop_reap(struct loop *loop)
     unsigned seen = 0;
 
     io_uring_for_each_cqe (&loop->ring, head, cqe) {
-        if (seen == seen_max || !loop_goes_on(loop)) {
+        if (seen == seen_max || !curl_loop_goes_on(&loop->curl)) {
             break;
         }
         loop_dispatch(loop, cqe);
@@ -435,69 +319,42 @@ static void loop_expire(struct loop *loop)
     if (loop->timeout_ns == 0 ||
         (loop->timeout_ns != TIMEOUT_NONE && loop->timeout_ns <= clock_now_ns())) {
         loop->timeout_ns = TIMEOUT_NONE; /* libcurl says when there is another */
-        act(loop, CURL_SOCKET_TIMEOUT, 0);
+        loop_act(loop, CURL_SOCKET_TIMEOUT, 0);
     }
 }
 
 /* Until every place is idle. */
 static void loop_run(struct loop *loop)
 {
-    loop->active = loop->place_count;
-    for (size_t i = 0; i < loop->place_count; i++) {
-        place_start(&loop->places[i]);
-    }
-    while (loop->active > 0 && loop_goes_on(loop)) {
+    curl_loop_start(&loop->curl);
+    while (loop->curl.active > 0 && curl_loop_goes_on(&loop->curl)) {
         loop_expire(loop);
         loop_wait(loop);
         loop_reap(loop);
-        if (!loop->cancelled && transfer_cancelled(loop->run.job)) {
-            loop_cancel(loop);
-        }
+        curl_loop_poll_cancel(&loop->curl);
     }
 }
 
-static CURLMcode multi_init(struct loop *loop)
+/* ---- set up and torn down ---- */
+
+static int multi_init(struct loop *loop)
 {
+    CURLM *multi = loop->curl.multi;
     CURLMcode code = CURLM_OK;
 
-    loop->multi = curl_multi_init();
-    if (loop->multi == NULL) {
-        return CURLM_OUT_OF_MEMORY;
-    }
 #define SET(option, value)                                                                         \
-    (code = code == CURLM_OK ? curl_multi_setopt(loop->multi, option, value) : code)
+    (code = code == CURLM_OK ? curl_multi_setopt(multi, option, value) : code)
     SET(CURLMOPT_SOCKETFUNCTION, on_curl_socket);
     SET(CURLMOPT_SOCKETDATA, loop);
     SET(CURLMOPT_TIMERFUNCTION, on_curl_timeout);
     SET(CURLMOPT_TIMERDATA, loop);
-    /* The size of the cache, not a ceiling: a place's connection has to survive its idle time. */
-    SET(CURLMOPT_MAXCONNECTS, (long)loop->place_count);
 #undef SET
-    return code;
-}
-
-static int places_init(struct loop *loop)
-{
-    loop->places = calloc(loop->place_count, sizeof loop->places[0]);
-    if (loop->places == NULL) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < loop->place_count; i++) {
-        struct place *place = &loop->places[i];
-        place->loop = loop;
-        int result = curl_transfer_init(&place->transfer, &loop->run);
-        if (result < 0) {
-            return result;
-        }
-    }
-    return 0;
+    return code == CURLM_OK ? 0 : -ENOMEM;
 }
 
 /* Room for a poll of each place, and for those that were given up. */
-static int ring_init(struct loop *loop)
+static int ring_init(struct loop *loop, size_t places)
 {
-    const size_t places = loop->place_count;
-
     int result = ring_open(&loop->ring, ring_power_of_two(places, SQ_ENTRIES_MIN, SQ_ENTRIES_MAX),
                            ring_power_of_two(2 * places, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
     if (result == 0 && (loop->ring.features & IORING_FEAT_CQE_SKIP) != 0) {
@@ -510,54 +367,40 @@ static int ring_init(struct loop *loop)
  * time after the ring is closed, but they hold sockets and no memory of ours. */
 static void loop_release(struct loop *loop)
 {
-    loop_fail(loop, -ECANCELED); /* nobody starts anything from here on */
-    for (size_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        place_leave_multi(&loop->places[i]);
-    }
-    (void)curl_multi_cleanup(loop->multi); /* its last sockets: on_curl_socket */
-    for (size_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        curl_transfer_release(&loop->places[i].transfer);
-    }
-    free(loop->places);
+    curl_loop_stop(&loop->curl); /* its last sockets: on_curl_socket */
+    curl_loop_release(&loop->curl);
     io_uring_queue_exit(&loop->ring);
     free(loop->watches);
     free(loop->stale);
 }
 
-static int io_uring_download_many(const struct download_job *job, struct transfer_result *results)
+static int curl_io_uring_download_many(const struct download_job *job,
+                                       struct transfer_result *results)
 {
-    struct loop loop = {.place_count = curl_run_places(job), .timeout_ns = TIMEOUT_NONE};
+    struct loop loop = {.timeout_ns = TIMEOUT_NONE};
 
     if (job->count == 0) {
         return 0;
     }
-    int result = ring_init(&loop);
+    int result = ring_init(&loop, curl_run_places(job));
     if (result < 0) {
         return result;
     }
-    result = curl_run_init(&loop.run, job, results);
-    if (result < 0) {
-        goto out;
+    result = curl_loop_init(&loop.curl, job, results);
+    if (result == 0) {
+        result = multi_init(&loop);
     }
-    if (multi_init(&loop) != CURLM_OK) {
-        result = -ENOMEM;
-        goto out;
+    if (result == 0) {
+        loop_run(&loop);
+        result = loop.curl.error;
     }
-    result = places_init(&loop);
-    if (result < 0) {
-        goto out;
-    }
-    loop_run(&loop);
-    result = loop.error;
-out:
     loop_release(&loop);
-    curl_run_release(&loop.run);
     return result;
 }
 
-/* Can it run here? */
+/* ---- can it run here? ---- */
 
-static int io_uring_backend_probe(char reason[BENCH_REASON_BYTES])
+static int curl_io_uring_probe(char reason[BENCH_REASON_BYTES])
 {
     static const struct ring_operation needed[] = {
         {IORING_OP_POLL_ADD, "POLL_ADD"},
@@ -568,13 +411,14 @@ static int io_uring_backend_probe(char reason[BENCH_REASON_BYTES])
 }
 
 #define UNAVAILABLE NULL
-#define PROBE io_uring_backend_probe
+#define PROBE curl_io_uring_probe
 
 #else
 
 #include <errno.h>
 
-static int io_uring_download_many(const struct download_job *job, struct transfer_result *results)
+static int curl_io_uring_download_many(const struct download_job *job,
+                                       struct transfer_result *results)
 {
     (void)job, (void)results;
     return -ENOSYS;
@@ -598,5 +442,5 @@ const struct bench_backend backend_curl_io_uring = {
     .summary = "libcurl's sockets and timeout, watched by a ring of io_uring",
     .unavailable = UNAVAILABLE,
     .probe = PROBE,
-    .download_many = io_uring_download_many,
+    .download_many = curl_io_uring_download_many,
 };

@@ -5,7 +5,8 @@
  * Woken by: a socket that is ready (uv_poll), libcurl's one timeout (uv_timer), a file operation
  * Syscalls per transfer: 10 to 11 (5 epoll_ctl, 2 poll, 1 ioctl, 1 send, 1 or 2 recv): libcurl
  *           lets go of a socket between two transfers; epoll_wait is shared
- * Read next: curl_transfer.c, what libcurl is asked to do; raw_io_uring.c, the same without it
+ * Read next: curl_loop.c, who asks for what; curl_transfer.c, what libcurl is asked to do;
+ *            raw_libuv.c, the same without it
  *
  * Two libraries that know nothing of each other meet in two callbacks: libcurl tells
  * on_curl_socket what it waits for and on_curl_timeout how long; on_socket_ready and on_timeout
@@ -16,7 +17,7 @@
 #if defined(HAVE_LIBUV)
 
 #include "clock.h"
-#include "curl_transfer.h"
+#include "curl_loop.h"
 #include "uv_save.h"
 
 #include <assert.h>
@@ -25,28 +26,17 @@
 #include <stdlib.h>
 #include <uv.h>
 
-/* The whole run. */
+/* ---- state ---- */
+
 struct loop {
-    struct curl_run run;
+    struct curl_loop curl; /* first: a place's loop is both */
     uv_loop_t uv;
     uv_timer_t timeout;     /* libcurl's only one */
     uv_timer_t cancel_poll; /* started when the caller may cancel */
-    CURLM *multi;
-    struct place *places;
-    size_t place_count;
-    size_t next;   /* request that nobody has taken yet */
-    size_t active; /* places in flight */
-    int error;     /* -errno: the run cannot go on */
-    bool cancelled;
+    struct uv_save *saves;  /* one for each place; NULL when the job saves nothing */
 };
 
-/* One transfer after the other. */
-struct place {
-    struct curl_transfer transfer; /* first: libcurl's private pointer is both */
-    struct loop *loop;
-    bool in_multi;       /* libcurl has the handle */
-    struct uv_save save; /* while its file is written */
-};
+_Static_assert(offsetof(struct loop, curl) == 0, "place_save relies on it");
 
 /* One socket of libcurl, from CURL_POLL_IN or OUT to CURL_POLL_REMOVE. */
 struct watch {
@@ -56,94 +46,22 @@ struct watch {
     int events; /* that libcurl waits for */
 };
 
-static void place_finish(struct place *place, enum transfer_step step);
+/* ---- advance: libcurl's side ---- */
 
-static void loop_fail(struct loop *loop, int error)
-{
-    if (loop->error == 0) {
-        loop->error = error;
-    }
-}
-
-_Static_assert(offsetof(struct place, transfer) == 0, "check_done relies on it");
-
-static bool loop_goes_on(const struct loop *loop)
-{
-    return loop->error == 0;
-}
-
-/* Start */
-
-/* libcurl answers with on_curl_timeout(0): the transfer really begins in the next turn. */
-static void place_advance(struct place *place)
-{
-    struct loop *loop = place->loop;
-
-    place->in_multi = true;
-    if (curl_multi_add_handle(loop->multi, place->transfer.easy) != CURLM_OK) {
-        place->in_multi = false;
-        loop_fail(loop, -ENOMEM);
-    }
-}
-
-/* The next request, or none: then the place is idle for good. */
-static void place_start(struct place *place)
-{
-    struct loop *loop = place->loop;
-    const struct download_job *job = loop->run.job;
-
-    while (loop->next < job->count && loop_goes_on(loop)) {
-        size_t index = loop->next++;
-        if (loop->cancelled) {
-            transfer_cancel_unstarted(job, loop->run.results, index, clock_now_ns());
-        } else if (curl_transfer_start(&place->transfer, index) == TRANSFER_AGAIN) {
-            place_advance(place);
-            return;
-        }
-    }
-    loop->active--;
-}
-
-/* Advance: libcurl's side */
-
-static void place_leave_multi(struct place *place)
-{
-    if (place->in_multi) {
-        (void)curl_multi_remove_handle(place->loop->multi, place->transfer.easy);
-        place->in_multi = false;
-    }
-}
-
-/* Whatever has been done by the last curl_multi_socket_action, for a socket or for a timeout. */
-static void check_done(struct loop *loop)
-{
-    const CURLMsg *message = NULL;
-    int left = 0;
-
-    while ((message = curl_multi_info_read(loop->multi, &left)) != NULL) {
-        char *private = NULL;
-        CURLcode code = message->data.result; /* the message dies with remove_handle */
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct place *place = (struct place *)(void *)private;
-        place_leave_multi(place);
-        place_finish(place, curl_transfer_finish(&place->transfer, code));
-    }
-}
-
-static void act(struct loop *loop, curl_socket_t socket, int events)
+static void loop_act(struct loop *loop, curl_socket_t socket, int events)
 {
     int running = 0;
 
-    if (curl_multi_socket_action(loop->multi, socket, events, &running) != CURLM_OK) {
-        loop_fail(loop, -EIO);
+    if (curl_multi_socket_action(loop->curl.multi, socket, events, &running) != CURLM_OK) {
+        curl_loop_fail(&loop->curl, -EIO);
     }
-    check_done(loop);
+    curl_loop_reap(&loop->curl);
 }
 
 /* callback from libuv: libcurl's timeout has come */
 static void on_timeout(uv_timer_t *timer)
 {
-    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
+    loop_act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static void on_socket_ready(uv_poll_t *poll, int status, int events);
@@ -165,13 +83,13 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     if (status < 0) {
         events = watch->events;
         if (watch_start(watch) < 0) {
-            loop_fail(watch->loop, -EIO);
+            curl_loop_fail(&watch->loop->curl, -EIO);
             return;
         }
     }
     flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
     flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-    act(watch->loop, watch->socket, flags);
+    loop_act(watch->loop, watch->socket, flags);
 }
 
 /* callback from libcurl: when to call it again; -1 means that nothing is due */
@@ -206,7 +124,7 @@ static struct watch *watch_create(struct loop *loop, curl_socket_t socket)
         return NULL;
     }
     watch->poll.data = watch;
-    (void)curl_multi_assign(loop->multi, socket, watch);
+    (void)curl_multi_assign(loop->curl.multi, socket, watch);
     return watch;
 }
 
@@ -219,7 +137,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t socket, int what, void *user
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL) {
-            (void)curl_multi_assign(loop->multi, socket, NULL);
+            (void)curl_multi_assign(loop->curl.multi, socket, NULL);
             uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
         }
         return 0;
@@ -227,7 +145,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t socket, int what, void *user
     if (watch == NULL) {
         watch = watch_create(loop, socket);
         if (watch == NULL) {
-            loop_fail(loop, -ENOMEM);
+            curl_loop_fail(&loop->curl, -ENOMEM);
             return -1;
         }
     }
@@ -235,127 +153,92 @@ static int on_curl_socket(CURL *easy, curl_socket_t socket, int what, void *user
     watch->events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
     int result = watch_start(watch);
     if (result < 0) {
-        loop_fail(loop, result);
+        curl_loop_fail(&loop->curl, result);
         return -1;
     }
     return 0;
 }
 
-/* Advance: files */
+/* ---- advance: files ---- */
 
 /* callback: the file is written, or not */
 static void on_saved(struct uv_save *save, int result)
 {
-    struct place *place = save->user;
-    place_finish(place, transfer_saved(&place->transfer.transfer, -result, clock_now_ns()));
+    struct curl_place *place = save->user;
+
+    curl_place_advance(place, transfer_saved(&place->transfer.transfer, -result, clock_now_ns()));
 }
 
-static void file_start(struct place *place)
+static enum transfer_step place_save(struct curl_place *place)
 {
+    struct loop *loop = (struct loop *)(void *)place->loop;
     struct transfer *transfer = &place->transfer.transfer;
 
-    int result = uv_save_start(&place->save, &place->loop->uv, transfer, on_saved, place);
-    if (result < 0) {
-        place_finish(place, transfer_saved(transfer, -result, clock_now_ns()));
-    }
+    int result = uv_save_start(&loop->saves[place - loop->curl.places], &loop->uv, transfer,
+                               on_saved, place);
+    return result < 0 ? transfer_saved(transfer, -result, clock_now_ns()) : TRANSFER_MORE;
 }
 
-/* Finish */
-
-static void place_finish(struct place *place, enum transfer_step step)
-{
-    switch (step) {
-    case TRANSFER_AGAIN:
-        place_advance(place);
-        break;
-    case TRANSFER_SAVE:
-        file_start(place);
-        break;
-    default:
-        assert(step == TRANSFER_DONE);
-        place_start(place);
-        break;
-    }
-}
-
-/* A file that is being written is finished: that is short, and the body is right. */
-static void loop_cancel(struct loop *loop)
-{
-    loop->cancelled = true;
-    for (size_t i = 0; i < loop->place_count; i++) {
-        struct place *place = &loop->places[i];
-        if (place->in_multi) {
-            place_leave_multi(place);
-            place_finish(place, curl_transfer_finish(&place->transfer, CURLE_ABORTED_BY_CALLBACK));
-        }
-    }
-}
+/* ---- finish ---- */
 
 /* callback from libuv: has the caller asked to stop? */
 static void on_cancel_poll(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
 
-    if (!loop->cancelled && transfer_cancelled(loop->run.job)) {
-        loop_cancel(loop);
-    }
+    curl_loop_poll_cancel(&loop->curl);
 }
 
-/* The loop */
+/* ---- the loop ---- */
 
 /* Until every place is idle. libcurl's timeout is armed as long as a transfer runs, so that no
  * turn waits for ever. */
 static void loop_run(struct loop *loop)
 {
-    const struct download_hooks *hooks = loop->run.job->hooks;
-
-    if (hooks != NULL && hooks->cancelled != NULL) {
+    if (curl_run_is_watched(&loop->curl.run)) {
         (void)uv_timer_start(&loop->cancel_poll, on_cancel_poll, 0, CURL_RUN_CANCEL_POLL_MS);
     }
-    loop->active = loop->place_count;
-    for (size_t i = 0; i < loop->place_count; i++) {
-        place_start(&loop->places[i]);
-    }
-    while (loop->active > 0 && loop_goes_on(loop)) {
+    curl_loop_start(&loop->curl);
+    while (loop->curl.active > 0 && curl_loop_goes_on(&loop->curl)) {
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
     }
 }
 
-static CURLMcode multi_init(struct loop *loop)
+/* ---- set up and torn down ---- */
+
+static int multi_init(struct loop *loop)
 {
+    CURLM *multi = loop->curl.multi;
     CURLMcode code = CURLM_OK;
 
-    loop->multi = curl_multi_init();
-    if (loop->multi == NULL) {
-        return CURLM_OUT_OF_MEMORY;
-    }
 #define SET(option, value)                                                                         \
-    (code = code == CURLM_OK ? curl_multi_setopt(loop->multi, option, value) : code)
+    (code = code == CURLM_OK ? curl_multi_setopt(multi, option, value) : code)
     SET(CURLMOPT_SOCKETFUNCTION, on_curl_socket);
     SET(CURLMOPT_SOCKETDATA, loop);
     SET(CURLMOPT_TIMERFUNCTION, on_curl_timeout);
     SET(CURLMOPT_TIMERDATA, loop);
-    /* The size of the cache, not a ceiling: a place's connection has to survive its idle time. */
-    SET(CURLMOPT_MAXCONNECTS, (long)loop->place_count);
 #undef SET
-    return code;
+    return code == CURLM_OK ? 0 : -ENOMEM;
 }
 
-static int places_init(struct loop *loop)
+static int loop_init(struct loop *loop, const struct download_job *job,
+                     struct transfer_result *results)
 {
-    loop->places = calloc(loop->place_count, sizeof loop->places[0]);
-    if (loop->places == NULL) {
-        return -ENOMEM;
+    (void)uv_timer_init(&loop->uv, &loop->timeout); /* cannot fail */
+    (void)uv_timer_init(&loop->uv, &loop->cancel_poll);
+    loop->timeout.data = loop;
+    loop->cancel_poll.data = loop;
+    int result = curl_loop_init(&loop->curl, job, results);
+    if (result < 0) {
+        return result;
     }
-    for (size_t i = 0; i < loop->place_count; i++) {
-        struct place *place = &loop->places[i];
-        place->loop = loop;
-        int result = curl_transfer_init(&place->transfer, &loop->run);
-        if (result < 0) {
-            return result;
+    if (job->output_dir_fd >= 0) {
+        loop->saves = calloc(loop->curl.place_count, sizeof loop->saves[0]);
+        if (loop->saves == NULL) {
+            return -ENOMEM;
         }
     }
-    return 0;
+    return multi_init(loop);
 }
 
 /* The two timers, and watches that libcurl has not given back because a callback failed. */
@@ -370,25 +253,19 @@ static void close_handle(uv_handle_t *handle, void *user)
 /* Reverse order of making. What is still under way after an error ends here. */
 static void loop_release(struct loop *loop)
 {
-    loop_fail(loop, -ECANCELED); /* nobody starts anything from here on */
-    for (size_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        place_leave_multi(&loop->places[i]);
-    }
-    (void)curl_multi_cleanup(loop->multi); /* its last sockets: on_curl_socket closes the watches */
+    curl_loop_stop(&loop->curl); /* its last sockets: on_curl_socket closes the watches */
     uv_walk(&loop->uv, close_handle, NULL);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* files under way, then the close callbacks */
-    for (size_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        curl_transfer_release(&loop->places[i].transfer);
-    }
-    free(loop->places);
+    curl_loop_release(&loop->curl);
+    free(loop->saves);
     int result = uv_loop_close(&loop->uv);
     assert(result == 0); /* no handle may be left */
     (void)result;
 }
 
-static int libuv_download_many(const struct download_job *job, struct transfer_result *results)
+static int curl_libuv_download_many(const struct download_job *job, struct transfer_result *results)
 {
-    struct loop loop = {.place_count = curl_run_places(job)};
+    struct loop loop = {.curl.save = place_save};
 
     if (job->count == 0) {
         return 0;
@@ -397,27 +274,12 @@ static int libuv_download_many(const struct download_job *job, struct transfer_r
     if (result < 0) {
         return result;
     }
-    (void)uv_timer_init(&loop.uv, &loop.timeout); /* cannot fail */
-    (void)uv_timer_init(&loop.uv, &loop.cancel_poll);
-    loop.timeout.data = &loop;
-    loop.cancel_poll.data = &loop;
-    result = curl_run_init(&loop.run, job, results);
-    if (result < 0) {
-        goto out;
+    result = loop_init(&loop, job, results);
+    if (result == 0) {
+        loop_run(&loop);
+        result = loop.curl.error;
     }
-    if (multi_init(&loop) != CURLM_OK) {
-        result = -ENOMEM;
-        goto out;
-    }
-    result = places_init(&loop);
-    if (result < 0) {
-        goto out;
-    }
-    loop_run(&loop);
-    result = loop.error;
-out:
     loop_release(&loop);
-    curl_run_release(&loop.run);
     return result;
 }
 
@@ -427,7 +289,7 @@ out:
 
 #include <errno.h>
 
-static int libuv_download_many(const struct download_job *job, struct transfer_result *results)
+static int curl_libuv_download_many(const struct download_job *job, struct transfer_result *results)
 {
     (void)job, (void)results;
     return -ENOSYS;
@@ -449,5 +311,5 @@ const struct bench_backend backend_curl_libuv = {
     .waits_in = "epoll_wait(2)",
     .summary = "libcurl's sockets and timeout, watched by a libuv loop",
     .unavailable = UNAVAILABLE,
-    .download_many = libuv_download_many,
+    .download_many = curl_libuv_download_many,
 };

@@ -470,12 +470,7 @@ static CURLcode perform_watched(struct curl_transfer *self)
 
 CURLcode curl_transfer_perform(struct curl_transfer *self)
 {
-    const struct download_hooks *hooks = self->run->job->hooks;
-
-    if (hooks != NULL && hooks->cancelled != NULL) {
-        return perform_watched(self);
-    }
-    return curl_easy_perform(self->easy);
+    return curl_run_is_watched(self->run) ? perform_watched(self) : curl_easy_perform(self->easy);
 }
 
 enum transfer_step curl_transfer_save(struct curl_transfer *self)

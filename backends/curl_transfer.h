@@ -67,6 +67,12 @@ static inline size_t curl_run_places(const struct download_job *job)
     return job->count < job->concurrency ? job->count : job->concurrency;
 }
 
+/** Does the caller want to be asked whether to stop? */
+static inline bool curl_run_is_watched(const struct curl_run *run)
+{
+    return run->job->hooks != NULL && run->job->hooks->cancelled != NULL;
+}
+
 /** @return 0 or -ENOMEM; release it in both cases */
 int curl_transfer_init(struct curl_transfer *self, struct curl_run *run);
 
