@@ -107,7 +107,6 @@ struct place {
     struct exchange exchange;
     struct deadline_link deadline; /* in loop->deadlines while asking */
     enum place_state state;
-    bool asking; /* an attempt of a request is open */
 
     /* the connection, kept from request to request */
     int fd;
@@ -596,8 +595,7 @@ static enum transfer_step place_ask(struct loop *loop, struct place *place)
 static void place_advance(struct loop *loop, struct place *place, enum transfer_step step)
 {
     while (step != TRANSFER_MORE) {
-        place->asking = step == TRANSFER_AGAIN;
-        if (place->asking) {
+        if (step == TRANSFER_AGAIN) {
             (void)deadlines_set(&loop->deadlines, &place->deadline,
                                 place->exchange.transfer.deadline_ns);
         } else {
@@ -629,7 +627,8 @@ static bool place_closed(struct loop *loop, struct place *place)
         place->fd = -1;
         place->generation++;
         place->state = PLACE_IDLE;
-        place_advance(loop, place, place->asking ? TRANSFER_AGAIN : TRANSFER_DONE);
+        place_advance(loop, place,
+                      deadlines_has(&place->deadline) ? TRANSFER_AGAIN : TRANSFER_DONE);
     }
     return true;
 }
@@ -819,11 +818,11 @@ static void loop_expire(struct loop *loop)
  * the place that comes to take it. */
 static void loop_cancel(struct loop *loop)
 {
+    struct deadline_link *first = NULL;
+
     loop->cancelled = true;
-    for (uint32_t i = 0; i < loop->place_count; i++) {
-        if (loop->places[i].asking) {
-            place_fail(loop, &loop->places[i], ECANCELED);
-        }
+    while ((first = deadlines_first(&loop->deadlines)) != NULL) {
+        place_fail(loop, place_of_deadline(first), ECANCELED);
     }
 }
 
