@@ -153,31 +153,44 @@ static int await_connect(struct place *place)
     return -os_error;
 }
 
-/* All of the request, unless an answer comes before it is out: that says why.
+/* As much of the request as the socket takes. @return 0 or -errno */
+static int rest_send(struct place *place)
+{
+    const struct exchange *exchange = &place->exchange;
+    const char *rest = exchange->request + exchange->request_bytes - place->unsent_bytes;
+
+    ssize_t sent = send(place->fd, rest, place->unsent_bytes, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) {
+        return exchange_send_failed(&place->exchange, errno) ? 0 : -errno;
+    }
+    place->unsent_bytes -= sent > 0 ? (size_t)sent : 0;
+    return 0;
+}
+
+/* Is there a rest, and hope for it? */
+static bool is_sending(const struct place *place)
+{
+    return place->unsent_bytes > 0 && place->exchange.send_error == 0;
+}
+
+/* All of the request, or what is out when an answer begins: await_receive sees to the rest then.
  * @return 0 or -errno */
 static int await_send(struct place *place)
 {
-    const char *end = place->exchange.request + place->exchange.request_bytes;
+    int events = EPOLLOUT;
 
     place->unsent_bytes = place->exchange.request_bytes;
-    for (;;) {
-        ssize_t sent =
-            send(place->fd, end - place->unsent_bytes, place->unsent_bytes, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EAGAIN) {
-            return exchange_send_failed(&place->exchange, errno) ? 0 : -errno;
+    while ((events & EPOLLOUT) != 0) {
+        int result = rest_send(place);
+        if (result < 0 || !is_sending(place)) {
+            return result;
         }
-        place->unsent_bytes -= sent > 0 ? (size_t)sent : 0;
-        if (place->unsent_bytes == 0) {
-            return 0;
-        }
-        int events = await(place, EPOLLIN | EPOLLOUT);
+        events = await(place, EPOLLIN | EPOLLOUT);
         if (events < 0) {
             return events;
         }
-        if ((events & EPOLLOUT) == 0) {
-            return 0;
-        }
     }
+    return 0;
 }
 
 /* What has arrived, in the loop's buffer: the next one to be resumed receives there too.
@@ -187,9 +200,17 @@ static ssize_t await_receive(struct place *place)
     struct loop *loop = place->loop;
 
     for (;;) {
-        int result = await(place, EPOLLIN); /* first: the answer is never there yet */
-        if (result < 0) {
-            return result;
+        /* first: the answer is never there yet */
+        int events = await(place, is_sending(place) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        if (events < 0) {
+            return events;
+        }
+        if (events == EPOLLOUT) {
+            int result = rest_send(place);
+            if (result < 0) {
+                return result;
+            }
+            continue;
         }
         ssize_t bytes = recv(place->fd, loop->buffer, BUFFER_BYTES, 0);
         int os_error = bytes < 0 ? errno : 0;
