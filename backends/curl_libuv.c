@@ -82,8 +82,9 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 
     if (status < 0) {
         events = watch->events;
-        if (watch_start(watch) < 0) {
-            curl_loop_fail(&watch->loop->curl, -EIO);
+        int result = watch_start(watch);
+        if (result < 0) {
+            curl_loop_fail(&watch->loop->curl, result);
             return;
         }
     }
