@@ -113,10 +113,13 @@ class Unavailable(CliCase):
     def test_a_backend_made_unavailable_is_skipped_with_a_note(self):
         if not io_uring_works(self):
             self.skipTest("io_uring does not work here at all")
-        done = self.run_program(DENY_IO_URING, BENCH, "run", "-b", "raw_io_uring,null", "-r", "1")
-        self.assertEqual(done.returncode, 0)
-        self.assertIn("raw_io_uring is skipped", done.stderr)
-        self.assertIn("null", done.stdout)
+        for name in ("raw_io_uring", "curl_io_uring"):
+            with self.subTest(name):
+                done = self.run_program(DENY_IO_URING, BENCH, "run", "-b", f"{name},null", "-r", "1")
+                self.assertEqual(done.returncode, 0)
+                self.assertIn(f"{name} is skipped: io_uring_setup: Operation not permitted",
+                              done.stderr)
+                self.assertIn("null", done.stdout)
 
     def test_list_says_why(self):
         done = self.run_program(DENY_IO_URING, BENCH, "list")
