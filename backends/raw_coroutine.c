@@ -39,7 +39,7 @@
 
 #define BUFFER_BYTES 65536
 #define EVENTS_MAX 256
-#define STARTS_PER_TURN 64 /* so that the first answers need not wait for the last question */
+#define STARTS_PER_TURN 64              /* as in raw_epoll.c */
 #define STACK_BYTES ((size_t)256 << 10) /* of each loop; only what is touched is there */
 
 #define WAIT_MAX_NS NS_PER_S

@@ -35,7 +35,7 @@
 #include <uv.h>
 
 #define BUFFER_BYTES 65536
-#define STARTS_PER_TURN 64 /* so that the first answers need not wait for the last question */
+#define STARTS_PER_TURN 64 /* as in raw_epoll.c */
 
 #define WAIT_MAX_NS NS_PER_S
 #define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
