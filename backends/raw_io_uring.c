@@ -4,15 +4,16 @@
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
  * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
  * Syscalls per transfer: 0.1 to 0.2 at 64 in flight: one call carries the news of many transfers
- * Read next: raw_epoll.c, readiness instead of completion; raw_coroutine.c, code that reads like
- *            raw_sequential.c
+ * Read next: ring_save.c, the files; raw_epoll.c, readiness instead of completion; raw_coroutine.c,
+ *            code that reads like raw_sequential.c
  *
  * The three rules of handing memory to the kernel, and how they are kept here:
  * 1. What is received goes into a ring of buffers that all connections share. One receive per
  *    connection stays armed ("multishot"); the kernel takes a buffer only when bytes are there,
  *    and gets it back once they are parsed.
  * 2. A connection is over when the last completion of its last operation has been seen. Until
- *    then its place waits, so nothing is reused that the kernel may still touch.
+ *    then its place waits, so nothing is reused that the kernel may still touch; and neither is
+ *    anything freed, when a run fails: see loop_drain.
  * 3. The text of a request is read by the kernel during the submission and not later: see
  *    request_send.
  */
@@ -27,14 +28,11 @@
 #include "exchange.h"
 #include "raw_run.h"
 #include "raw_socket.h"
+#include "ring_save.h"
 #include "ring_setup.h"
-#include "save.h"
 
-#include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SQ_ENTRIES_MIN 128
@@ -59,7 +57,6 @@
 #define BATCH_MAX 16
 #define BATCH_WAIT_NS (50 * NS_PER_US) /* and nobody waits longer than this to make it full */
 #define DRAIN_MAX_NS NS_PER_S          /* for the kernel to let go, when a run has failed */
-#define WRITE_BYTES_MAX (1u << 30)     /* the length of a submission has 32 bits */
 
 /* ---- state ---- */
 
@@ -71,11 +68,7 @@ enum operation {
     OP_RECEIVE,
     OP_CANCEL,
     OP_CLOSE,
-    OP_FILE_OPEN,
-    OP_FILE_WRITE,
-    OP_FILE_CLOSE,
-    OP_FILE_RENAME,
-    OP_FILE_UNLINK,
+    OP_FILE, /* the step that is due of ring_save.h */
 };
 
 /* How bytes come in, best first: a kernel that cannot do one does the next. */
@@ -91,18 +84,6 @@ enum place_state {
     PLACE_EXCHANGING,
     PLACE_SAVING,
     PLACE_CLOSING, /* until the kernel has let go of the connection */
-};
-
-/* A file on its way; only when the job saves. */
-struct file_save {
-    int fd;
-    int error; /* the first one; errno value */
-    size_t written;
-    size_t size_before; /* of a file written in place */
-    bool creates;       /* it is not there, or to be a new one */
-    bool temporary_cleared;
-    bool temporary_exists;
-    char temporary[SAVE_PATH_BYTES_MAX];
 };
 
 /* One of `concurrency` places in flight: a request at a time, and its connection. */
@@ -126,14 +107,14 @@ struct place {
     char *rest;       /* of a request */
     size_t rest_bytes;
 
-    struct file_save *file;
+    struct ring_save *save; /* NULL when the job saves nothing */
 };
 
 struct loop {
     struct raw_run *run;
     struct io_uring ring;
     struct place *places;
-    struct file_save *files;
+    struct ring_save *saves; /* one for each place */
     uint32_t place_count;
     uint32_t started; /* places that have begun */
     uint32_t active;  /* places that are not idle */
@@ -348,214 +329,29 @@ static void connection_close(struct loop *loop, struct place *place)
     sqe_await(sqe, loop, place, OP_CLOSE);
 }
 
-/* ---- saving: open, write, close, rename ---- */
-
-static bool saves_atomically(const struct loop *loop)
-{
-    return (loop->run->job->flags & DOWNLOAD_SAVE_ATOMIC) != 0;
-}
-
-static enum transfer_step file_finish(struct loop *loop, struct place *place)
-{
-    return exchange_saved(&place->exchange, place->file->error, loop->now_ns);
-}
-
-/* What is there already is opened without O_CREAT: with that flag the ring always hands the call to
- * a worker thread, without it the answer mostly comes from memory. */
-static enum transfer_step file_open(struct loop *loop, struct place *place)
-{
-    const char *path = place->exchange.transfer.request->save_name;
-    int flags = place->file->creates ? SAVE_OPEN_DIRECT : SAVE_OPEN_DIRECT & ~O_CREAT;
-
-    if (saves_atomically(loop)) {
-        path = place->file->temporary;
-        flags = SAVE_OPEN_TEMPORARY;
-    }
-    struct io_uring_sqe *sqe = sqe_get(loop);
-    io_uring_prep_openat(sqe, loop->run->job->output_dir_fd, path, flags, SAVE_FILE_MODE);
-    sqe_await(sqe, loop, place, OP_FILE_OPEN);
-    return TRANSFER_MORE;
-}
-
-static enum transfer_step file_unlink(struct loop *loop, struct place *place)
-{
-    struct io_uring_sqe *sqe = sqe_get(loop);
-
-    io_uring_prep_unlinkat(sqe, loop->run->job->output_dir_fd, place->file->temporary, 0);
-    sqe_await(sqe, loop, place, OP_FILE_UNLINK);
-    return TRANSFER_MORE;
-}
-
-static enum transfer_step file_close(struct loop *loop, struct place *place)
-{
-    struct io_uring_sqe *sqe = sqe_get(loop);
-
-    io_uring_prep_close(sqe, place->file->fd);
-    sqe_await(sqe, loop, place, OP_FILE_CLOSE);
-    return TRANSFER_MORE;
-}
-
-static enum transfer_step file_rename(struct loop *loop, struct place *place)
-{
-    int dir_fd = loop->run->job->output_dir_fd;
-    struct io_uring_sqe *sqe = sqe_get(loop);
-
-    io_uring_prep_renameat(sqe, dir_fd, place->file->temporary, dir_fd,
-                           place->exchange.transfer.request->save_name, 0);
-    sqe_await(sqe, loop, place, OP_FILE_RENAME);
-    return TRANSFER_MORE;
-}
-
-/* The ring has no truncate before Linux 6.9; the call is cheap, and made only when the file was
- * longer before. */
-static enum transfer_step file_cut(struct loop *loop, struct place *place)
-{
-    struct file_save *file = place->file;
-
-    if (file->size_before > file->written && ftruncate(file->fd, (off_t)file->written) < 0) {
-        file->error = errno;
-    }
-    return file_close(loop, place);
-}
-
-static enum transfer_step file_write(struct loop *loop, struct place *place)
-{
-    const struct transfer *transfer = &place->exchange.transfer;
-    size_t bytes = (size_t)transfer->body_bytes - place->file->written;
-
-    if (bytes == 0) {
-        return file_cut(loop, place);
-    }
-    struct io_uring_sqe *sqe = sqe_get(loop);
-    io_uring_prep_write(sqe, place->file->fd, transfer->body + place->file->written,
-                        bytes < WRITE_BYTES_MAX ? (unsigned)bytes : WRITE_BYTES_MAX,
-                        place->file->written);
-    sqe_await(sqe, loop, place, OP_FILE_WRITE);
-    return TRANSFER_MORE;
-}
-
-/* What is written in place must be a plain file. Both calls are answered from memory, the inode
- * being open, while the ring's STATX always goes by way of a worker thread. */
-static int file_examine(struct file_save *file)
-{
-    struct stat status;
-
-    if (fstat(file->fd, &status) < 0) {
-        return errno;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return ENXIO;
-    }
-    /* O_NONBLOCK was for the opening alone: with it the ring may answer a write with -EAGAIN. */
-    if (fcntl(file->fd, F_SETFL, 0) < 0) {
-        return errno;
-    }
-    file->size_before = (size_t)status.st_size;
-    return 0;
-}
-
-static enum transfer_step file_opened(struct loop *loop, struct place *place, int result)
-{
-    struct file_save *file = place->file;
-
-    place->pending--;
-    if (result == -EEXIST && !file->temporary_cleared && saves_atomically(loop)) {
-        /* Left by a run that was killed; O_EXCL again, so that nothing planted is written to. */
-        file->temporary_cleared = true;
-        return file_unlink(loop, place);
-    }
-    if (result == -ENOENT && !file->creates) {
-        file->creates = true;
-        return file_open(loop, place);
-    }
-    if (result < 0) {
-        file->error = -result;
-        return file_finish(loop, place);
-    }
-    file->fd = result;
-    if (saves_atomically(loop)) {
-        file->temporary_exists = true;
-    } else {
-        file->error = file_examine(file);
-    }
-    return file->error != 0 ? file_close(loop, place) : file_write(loop, place);
-}
-
-static enum transfer_step file_written(struct loop *loop, struct place *place, int result)
-{
-    struct file_save *file = place->file;
-
-    place->pending--;
-    if (result > 0) {
-        file->written += (size_t)result;
-    } else if (result != -EINTR && result != -EAGAIN) {
-        file->error = result < 0 ? -result : EIO;
-        return file_close(loop, place);
-    }
-    return file_write(loop, place);
-}
-
-static enum transfer_step file_closed(struct loop *loop, struct place *place, int result)
-{
-    struct file_save *file = place->file;
-
-    place->pending--;
-    file->fd = -1; /* whatever the result: close(2) */
-    if (result < 0 && file->error == 0) {
-        file->error = -result; /* a full disk or quota may only show here: close(2) */
-    }
-    if (!file->temporary_exists) {
-        return file_finish(loop, place);
-    }
-    return file->error == 0 ? file_rename(loop, place) : file_unlink(loop, place);
-}
-
-static enum transfer_step file_renamed(struct loop *loop, struct place *place, int result)
-{
-    place->pending--;
-    if (result < 0) {
-        place->file->error = -result;
-        return file_unlink(loop, place);
-    }
-    place->file->temporary_exists = false;
-    return file_finish(loop, place);
-}
-
-static enum transfer_step file_unlinked(struct loop *loop, struct place *place, int result)
-{
-    struct file_save *file = place->file;
-
-    place->pending--;
-    if (file->temporary_exists) {
-        file->temporary_exists = false; /* or it stays: the first error is the one to tell */
-        return file_finish(loop, place);
-    }
-    if (result < 0) {
-        file->error = -result;
-        return file_finish(loop, place);
-    }
-    return file_open(loop, place);
-}
-
-static enum transfer_step save_start(struct loop *loop, struct place *place)
-{
-    const struct transfer *transfer = &place->exchange.transfer;
-    const char *name = transfer->request->save_name;
-
-    if (!save_name_is_safe(name)) {
-        return exchange_saved(&place->exchange, EINVAL, loop->now_ns);
-    }
-    place->state = PLACE_SAVING;
-    *place->file = (struct file_save){.fd = -1, .creates = saves_atomically(loop)};
-    save_temporary_name(place->file->temporary, name, transfer->index);
-    return file_open(loop, place);
-}
-
 /* ---- advance ---- */
 
 static bool connection_is_kept(const struct place *place)
 {
     return exchange_keeps_connection(&place->exchange) && !place->broken && !place->sending;
+}
+
+static enum transfer_step save_step(struct loop *loop, struct place *place)
+{
+    struct io_uring_sqe *sqe = sqe_get(loop);
+
+    ring_save_prepare(place->save, sqe);
+    sqe_await(sqe, loop, place, OP_FILE);
+    return TRANSFER_MORE;
+}
+
+static enum transfer_step place_save(struct loop *loop, struct place *place)
+{
+    place->state = PLACE_SAVING;
+    if (!ring_save_start(place->save, &place->exchange.transfer)) {
+        return exchange_saved(&place->exchange, place->save->error, loop->now_ns);
+    }
+    return save_step(loop, place);
 }
 
 /* Closes first and starts then, so that no transfer's time holds the end of another. */
@@ -605,7 +401,7 @@ static void place_advance(struct loop *loop, struct place *place, enum transfer_
             deadlines_remove(&place->deadline);
         }
         if (step == TRANSFER_SAVE) {
-            step = save_start(loop, place);
+            step = place_save(loop, place);
         } else if (place->state == PLACE_CLOSING) {
             return; /* place_closed goes on */
         } else {
@@ -760,6 +556,16 @@ static void closed(struct loop *loop, struct place *place)
     (void)place_closed(loop, place);
 }
 
+/* One step of a file is over. */
+static void saved(struct loop *loop, struct place *place, int result)
+{
+    place->pending--;
+    place_advance(loop, place,
+                  ring_save_completed(place->save, result)
+                      ? save_step(loop, place)
+                      : exchange_saved(&place->exchange, place->save->error, loop->now_ns));
+}
+
 /* Each completion is one of these; cqe->res is read before the ring takes the entry back. */
 static void loop_dispatch(struct loop *loop, const struct io_uring_cqe *cqe)
 {
@@ -787,20 +593,8 @@ static void loop_dispatch(struct loop *loop, const struct io_uring_cqe *cqe)
     case OP_CLOSE:
         closed(loop, place);
         break;
-    case OP_FILE_OPEN:
-        place_advance(loop, place, file_opened(loop, place, cqe->res));
-        break;
-    case OP_FILE_WRITE:
-        place_advance(loop, place, file_written(loop, place, cqe->res));
-        break;
-    case OP_FILE_CLOSE:
-        place_advance(loop, place, file_closed(loop, place, cqe->res));
-        break;
-    case OP_FILE_RENAME:
-        place_advance(loop, place, file_renamed(loop, place, cqe->res));
-        break;
-    case OP_FILE_UNLINK:
-        place_advance(loop, place, file_unlinked(loop, place, cqe->res));
+    case OP_FILE:
+        saved(loop, place, cqe->res);
         break;
     }
 }
@@ -977,13 +771,13 @@ static int places_init(struct loop *loop)
     if (run->job->output_dir_fd < 0) {
         return 0;
     }
-    loop->files = malloc(loop->place_count * sizeof *loop->files);
-    if (loop->files == NULL) {
+    loop->saves = malloc(loop->place_count * sizeof *loop->saves);
+    if (loop->saves == NULL) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < loop->place_count; i++) {
-        loop->files[i] = (struct file_save){.fd = -1};
-        loop->places[i].file = &loop->files[i];
+        ring_save_init(&loop->saves[i]);
+        loop->places[i].save = &loop->saves[i];
     }
     return 0;
 }
@@ -1027,13 +821,8 @@ static void drain_dispatch(struct loop *loop, const struct io_uring_cqe *cqe)
     place->pending--;
     if (operation == OP_CLOSE) {
         place->fd = -1;
-    } else if (operation == OP_FILE_CLOSE) {
-        place->file->fd = -1;
-    } else if (operation == OP_FILE_OPEN && cqe->res >= 0) {
-        place->file->fd = cqe->res;
-        place->file->temporary_exists = saves_atomically(loop);
-    } else if (operation == OP_FILE_RENAME && cqe->res >= 0) {
-        place->file->temporary_exists = false;
+    } else if (operation == OP_FILE) {
+        (void)ring_save_completed(place->save, cqe->res); /* and then it is abandoned */
     }
 }
 
@@ -1090,18 +879,13 @@ static void loop_drain(struct loop *loop)
     }
 }
 
-static void place_release(const struct loop *loop, struct place *place)
+static void place_release(struct place *place)
 {
-    const struct file_save *file = place->file;
-
     if (place->fd >= 0) {
         (void)close(place->fd);
     }
-    if (file != NULL && file->fd >= 0) {
-        (void)close(file->fd);
-    }
-    if (file != NULL && file->temporary_exists) {
-        (void)unlinkat(loop->run->job->output_dir_fd, file->temporary, 0);
+    if (place->save != NULL) {
+        ring_save_abandon(place->save);
     }
     exchange_release(&place->exchange);
     free(place->rest);
@@ -1127,10 +911,10 @@ static void loop_release(struct loop *loop)
                  */
     }
     for (uint32_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
-        place_release(loop, &loop->places[i]);
+        place_release(&loop->places[i]);
     }
     free(loop->places);
-    free(loop->files);
+    free(loop->saves);
     free(loop->buffer_ring);
     free(loop->buffers);
 }
