@@ -3,7 +3,8 @@
  * Threads:  the caller's
  * Waits in: poll(2), inside curl_multi_poll, on all sockets at once
  * Woken by: any socket that is ready; libcurl's next timeout
- * Syscalls per transfer: about 6 at 64 in flight (4 poll, 1 send, 1 recv)
+ * Syscalls per transfer: 6 to 7 at 64 in flight when answers come together (4 poll, 1 send, 1 or 2
+ *           recv); the more of them the fewer come at once
  * Read next: curl_loop.c, who asks for what; curl_libuv.c, where another loop watches the sockets
  *            and names those that are ready
  *

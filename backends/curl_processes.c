@@ -3,7 +3,7 @@
  * Threads:  one in each of as many processes as may be in flight; the caller's waits for them
  * Waits in: poll(2), inside curl_easy_perform, once in every process
  * Woken by: the process's own socket; the caller by the end of the last process
- * Syscalls per transfer: about 7 (5 poll, 1 send, 1 recv), and the context switches
+ * Syscalls per transfer: 7 to 8 (5 poll, 1 send, 1 or 2 recv), and the context switches
  * Read next: curl_threads.c, the same with threads; curl_sequential.c, the code of a transfer
  *
  * What differs from threads: nothing is shared that is not meant to be. Who takes which request

@@ -1,7 +1,7 @@
 /*
  * Model:    straight-line code that awaits: every place in flight is a coroutine whose code reads
  *           like that of a program with one transfer, and a loop continues those that may go on
- * Threads:  one, or one for each of `loops`; they share a counter and nothing else
+ * Threads:  one, or one for each of `loops`; they share two counters and a word to stop (raw_run.h)
  * Waits in: epoll_pwait2(2) (epoll_wait(2) before Linux 5.11)
  * Woken by: a socket that can be read; written, while connecting or after a short send; the first
  *           deadline
@@ -15,7 +15,7 @@
  * reason, which is an error when it was the deadline or the caller who stops, so that both take
  * the way of every failed call.
  *
- * While it waits a coroutine costs the frames between place_main and await, 224 bytes that are
+ * While it waits a coroutine costs the frames between place_main and await, 240 bytes that are
  * kept beside the place (coroutine.h): 10,000 in flight take 3 MB more than in raw_epoll.c.
  * Parsing, hashing and saving may go as deep as they like: they do not wait.
  *

@@ -1,6 +1,6 @@
 /*
  * Model:    readiness: the kernel tells which sockets can be read or written, we then do it
- * Threads:  one, or one for each of `loops`; they share a counter and nothing else
+ * Threads:  one, or one for each of `loops`; they share two counters and a word to stop (raw_run.h)
  * Waits in: epoll_pwait2(2) (epoll_wait(2) before Linux 5.11)
  * Woken by: a socket that can be read; written, while connecting or after a short send; the first
  *           deadline

@@ -1,6 +1,7 @@
 /*
  * Model:    completions: the kernel is handed whole operations and tells when they are over
- * Threads:  one, or one for each of `loops`, each with a ring; they share a counter and no more
+ * Threads:  one, or one for each of `loops`, each with a ring; they share two counters and a word
+ *           to stop (raw_run.h)
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
  * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
  * Syscalls per transfer: 0.1 to 0.2 at 64 in flight: one call carries the news of many transfers
