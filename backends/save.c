@@ -99,11 +99,10 @@ static int open_temporary(int dir_fd, const char *temporary)
     return fd < 0 ? -errno : fd;
 }
 
-static int save_atomic(int dir_fd, const char *name, size_t index, const void *data, size_t bytes)
+/* Written under the temporary name, closed, renamed. */
+static int save_renamed(int dir_fd, const char *name, const char *temporary, const void *data,
+                        size_t bytes)
 {
-    char temporary[SAVE_PATH_BYTES_MAX];
-
-    save_temporary_name(temporary, name, index);
     int fd = open_temporary(dir_fd, temporary);
     if (fd < 0) {
         return fd;
@@ -116,6 +115,72 @@ static int save_atomic(int dir_fd, const char *name, size_t index, const void *d
         (void)unlinkat(dir_fd, temporary, 0);
     }
     return result;
+}
+
+/* By its descriptor, or where that takes a privilege (CAP_DAC_READ_SEARCH, before Linux 6.10) by
+ * way of /proc: linkat(2). @return 0 or -errno */
+static int link_unnamed(int fd, int dir_fd, const char *name)
+{
+    char path[32];
+
+    if (linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0) {
+        return 0;
+    }
+    if (errno != ENOENT) {
+        return -errno;
+    }
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, path, dir_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/* Give it its name; where another file has it, the temporary name first and then that one's. */
+static int publish(int fd, int dir_fd, const char *name, const char *temporary)
+{
+    int result = link_unnamed(fd, dir_fd, name);
+    if (result != -EEXIST) {
+        return result;
+    }
+    result = link_unnamed(fd, dir_fd, temporary);
+    if (result == -EEXIST && unlinkat(dir_fd, temporary, 0) == 0) {
+        result = link_unnamed(fd, dir_fd, temporary); /* left by a run that was killed */
+    }
+    if (result == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0) {
+        result = -errno;
+        (void)unlinkat(dir_fd, temporary, 0);
+    }
+    return result;
+}
+
+/* A new file is named once, when it is whole: a name in the folder costs as much as the file.
+ * @return 0 or -errno; -EOPNOTSUPP and the like: not on this file system, or not here */
+static int save_unnamed(int dir_fd, const char *name, const char *temporary, const void *data,
+                        size_t bytes)
+{
+    int fd = openat(dir_fd, ".", SAVE_OPEN_UNNAMED, SAVE_FILE_MODE);
+    if (fd < 0) {
+        return -errno;
+    }
+    int result = write_all(fd, data, bytes);
+    if (result == 0) {
+        result = publish(fd, dir_fd, name, temporary);
+    }
+    return close_checked(fd, result);
+}
+
+static bool needs_a_name(int result)
+{
+    /* No O_TMPFILE: open(2); a folder whose files cannot be linked, no /proc: linkat(2). */
+    return result == -EOPNOTSUPP || result == -EISDIR || result == -EINVAL || result == -ENOENT ||
+           result == -EPERM || result == -EXDEV || result == -EMLINK;
+}
+
+static int save_atomic(int dir_fd, const char *name, size_t index, const void *data, size_t bytes)
+{
+    char temporary[SAVE_PATH_BYTES_MAX];
+
+    save_temporary_name(temporary, name, index);
+    int result = save_unnamed(dir_fd, name, temporary, data, bytes);
+    return needs_a_name(result) ? save_renamed(dir_fd, name, temporary, data, bytes) : result;
 }
 
 int save_file_blocking(int dir_fd, const char *name, size_t index, bool atomic, const void *data,

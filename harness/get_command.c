@@ -29,8 +29,12 @@ struct get {
     bool has_server;
     struct get_list list;
     const struct bench_backend *backend;
+    uint32_t loops;
     int dir_fd;
 };
+
+/* Writing files takes more of a processor than waiting for them. */
+#define LOOPS_DEFAULT_MAX 4
 
 /* ---- the server ---- */
 
@@ -66,6 +70,25 @@ static int make_list(struct get *get)
     return error == 0 ? 0 : error == -ENOMEM ? EXIT_INTERNAL : EXIT_USAGE_ERROR;
 }
 
+static int choose_loops(struct get *get)
+{
+    bool has_loops = (get->backend->caps & BENCH_CAP_LOOPS) != 0;
+    uint32_t processors = placement_processors();
+
+    if (get->options.loops > 1 && !has_loops) {
+        log_error("--loops %u: %s runs one loop only", get->options.loops, get->backend->name);
+        return EXIT_USAGE_ERROR;
+    }
+    get->loops = get->options.loops;
+    if (get->loops == 0) {
+        get->loops = processors < LOOPS_DEFAULT_MAX ? processors : LOOPS_DEFAULT_MAX;
+    }
+    if (!has_loops) {
+        get->loops = 1;
+    }
+    return 0;
+}
+
 static int choose_backend(struct get *get)
 {
     const char *name = get->options.backend;
@@ -95,7 +118,7 @@ static int choose_backend(struct get *get)
                   name);
         return EXIT_USAGE_ERROR;
     }
-    return 0;
+    return choose_loops(get);
 }
 
 static int open_folder(struct get *get)
@@ -189,7 +212,7 @@ static int run_and_report(struct get *get, struct get_record *record)
     struct get_session session;
     int exit_code = EXIT_INTERNAL;
 
-    int error = get_session_init(&session, &get->options, &get->list, get->dir_fd);
+    int error = get_session_init(&session, &get->options, &get->list, get->dir_fd, get->loops);
     if (error == 0) {
         say_what(get);
         error = get_session_run(&session, get->backend);

@@ -24,6 +24,7 @@
 enum option_key {
     KEY_NAMES = 256,
     KEY_RESUME,
+    KEY_LOOPS,
     KEY_TIMEOUT,
     KEY_RETRIES,
     KEY_SEED,
@@ -51,6 +52,9 @@ static const struct argp_option get_argp_options[] = {
     {0, 0, 0, 0, "How", 2},
     {"backend", 'b', "NAME", 0, "Any of 'bench list' (default raw_epoll; curl_multi for https)", 2},
     {"max-req", 'm', "N", 0, "The most requests in flight (default 30)", 2},
+    {"loops", KEY_LOOPS, "N", 0,
+     "Loops of an event-driven backend, each on a thread (default: one per processor, 4 at most)",
+     2},
     {"timeout", KEY_TIMEOUT, "T", 0, "For each attempt (default 30s)", 2},
     {"retries", KEY_RETRIES, "N", 0,
      "Further attempts after a failed one (default 0; 2 with --input-file)", 2},
@@ -236,6 +240,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'm':
         return option_u32("--max-req", arg, 1, GET_IN_FLIGHT_MAX, &options->in_flight,
                           &line->refused);
+    case KEY_LOOPS:
+        return option_u32("--loops", arg, 1, GET_LOOPS_MAX, &options->loops, &line->refused);
     case KEY_RETRIES:
         return option_u32("--retries", arg, 0, RETRIES_MAX, &options->retries, &line->refused);
     case KEY_SEED:

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define GET_IN_FLIGHT_MAX 65536
+#define GET_LOOPS_MAX 256
 #define GET_CODES_MAX 676 /* AA to ZZ */
 
 /** Codes of two capital letters, as a set. */
@@ -25,6 +26,7 @@ struct get_options {
     struct get_codes codes; /* what the arguments say, before the limit */
     uint32_t limit;         /* 0: none */
     uint32_t in_flight;
+    uint32_t loops; /* 0: not given */
     enum get_label label;
     const char *server;  /* with GET_URL */
     const char *backend; /* NULL: the default one */

@@ -28,9 +28,10 @@ static size_t request_count(const struct get_session *session)
 }
 
 int get_session_init(struct get_session *session, const struct get_options *options,
-                     struct get_list *list, int dir_fd)
+                     struct get_list *list, int dir_fd, uint32_t loops)
 {
-    *session = (struct get_session){.options = options, .list = list, .dir_fd = dir_fd};
+    *session =
+        (struct get_session){.options = options, .list = list, .dir_fd = dir_fd, .loops = loops};
     (void)pthread_mutex_init(&session->lock, NULL);
     session->asked = calloc(list->count + 1, sizeof session->asked[0]);
     session->outcomes = calloc(list->count + 1, sizeof session->outcomes[0]);
@@ -289,7 +290,7 @@ int get_session_run(struct get_session *session, const struct bench_backend *bac
         .requests = session->requests,
         .count = request_count(session),
         .concurrency = options->in_flight,
-        .loops = 1,
+        .loops = session->loops,
         .timeout_ns = options->timeout_ns,
         .body_bytes_max = options->body_bytes_max,
         .attempts_max = options->retries + 1,

@@ -33,6 +33,7 @@ struct get_session {
     const struct get_options *options;
     struct get_list *list;
     int dir_fd;
+    uint32_t loops;
     size_t *asked; /* [asked_count] item of each request, or of each pair of them */
     size_t asked_count;
     struct transfer_request *requests;
@@ -47,10 +48,10 @@ struct get_session {
     pthread_mutex_t lock; /* hooks come from all threads of a backend */
 };
 
-/** @param dir_fd  of the output folder @return 0 or -ENOMEM; get_session_release is fine after
- *  either */
+/** @param dir_fd  of the output folder @param loops  that the backend runs @return 0 or -ENOMEM;
+ * get_session_release is fine after either */
 int get_session_init(struct get_session *session, const struct get_options *options,
-                     struct get_list *list, int dir_fd);
+                     struct get_list *list, int dir_fd, uint32_t loops);
 
 /** Download all that is not complete. @return 0; -errno when the backend could not run */
 int get_session_run(struct get_session *session, const struct bench_backend *backend);

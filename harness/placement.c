@@ -143,6 +143,13 @@ static void apply(const struct placement *placement, const cpu_set_t *set)
     }
 }
 
+unsigned placement_processors(void)
+{
+    cpu_set_t ours;
+
+    return sched_getaffinity(0, sizeof ours, &ours) == 0 ? (unsigned)CPU_COUNT(&ours) : 1;
+}
+
 void placement_apply_client(const struct placement *placement)
 {
     apply(placement, &placement->client);

@@ -19,6 +19,9 @@ struct placement {
  *  @return 0; -EINVAL (not one of these), -ERANGE (a core that is not ours to use, or both) */
 int placement_choose(struct placement *placement, const char *wish);
 
+/** How many cores this process may use; 1 when that is not known. */
+unsigned placement_processors(void);
+
 /** For the calling process; async-signal-safe. */
 void placement_apply_client(const struct placement *placement);
 void placement_apply_server(const struct placement *placement);

@@ -19,6 +19,37 @@
 #define TEXT "GIF89a"
 #define TEXT_BYTES (sizeof TEXT - 1)
 
+/* What the system refuses for a while: files without a name, or to name them. */
+static bool knows_unnamed = true;
+static bool links_unnamed = true;
+static bool links_by_descriptor = true;
+static unsigned refusals;
+
+int __real_openat(int dir_fd, const char *path, int flags, ...);
+int __wrap_openat(int dir_fd, const char *path, int flags, mode_t mode);
+int __real_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+
+int __wrap_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
+    if ((flags & O_TMPFILE) == O_TMPFILE && !knows_unnamed) {
+        refusals++;
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_openat(dir_fd, path, flags, mode);
+}
+
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    if (!links_unnamed || ((flags & AT_EMPTY_PATH) != 0 && !links_by_descriptor)) {
+        refusals++;
+        errno = links_unnamed ? ENOENT : EPERM;
+        return -1;
+    }
+    return __real_linkat(from_fd, from, to_fd, to, flags);
+}
+
 /* A folder of its own, with `out` inside: what is saved may not leave that. */
 struct fixture {
     char path[64];
@@ -65,6 +96,7 @@ static size_t empty(int dir_fd, bool remove)
 
 static int teardown(void **state)
 {
+    knows_unnamed = links_unnamed = links_by_descriptor = true;
     struct fixture *f = *state;
     (void)empty(f->fd, true);
     (void)close(f->fd);
@@ -268,10 +300,39 @@ static void test_save__replaces_what_a_killed_run_left(void **state)
 {
     const struct fixture *f = *state;
 
-    write_file(f->fd, ".a.gif.0.part", "half of an older fil");
-    assert_int_equal(save_file_blocking(f->fd, "a.gif", 0, true, TEXT, TEXT_BYTES), 0);
-    assert_content(f->fd, "a.gif", TEXT);
-    assert_int_equal(empty(f->fd, false), 1);
+    /* A file without a name does not come upon it, unless it has to replace another. */
+    for (int named = 0; named <= 1; named++) {
+        knows_unnamed = named == 0;
+        write_file(f->fd, ".a.gif.0.part", "half of an older fil");
+        write_file(f->fd, "a.gif", "older");
+        assert_int_equal(save_file_blocking(f->fd, "a.gif", 0, true, TEXT, TEXT_BYTES), 0);
+        assert_content(f->fd, "a.gif", TEXT);
+        assert_int_equal(empty(f->fd, false), 1);
+    }
+}
+
+static void test_save__needs_a_temporary_name_only_where_it_must(void **state)
+{
+    const struct fixture *f = *state;
+    const bool known[][3] = {
+        {true, true, true},  /* linked by its descriptor */
+        {true, true, false}, /* by way of /proc */
+        {true, false, false},
+        {false, false, false},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        knows_unnamed = known[i][0];
+        links_unnamed = known[i][1];
+        links_by_descriptor = known[i][2];
+        refusals = 0;
+        assert_int_equal(save_file_blocking(f->fd, "a.gif", 0, true, TEXT, TEXT_BYTES), 0);
+        assert_content(f->fd, "a.gif", TEXT);
+        assert_int_equal(save_file_blocking(f->fd, "a.gif", 0, true, "other", 5), 0);
+        assert_content(f->fd, "a.gif", "other");
+        assert_int_equal(empty(f->fd, true), 1);
+        assert_int_equal(refusals > 0, i > 0);
+    }
 }
 
 static void test_save__reports_what_the_system_says(void **state)
@@ -301,6 +362,7 @@ int main(void)
         TEST(refuses_a_fifo_at_once_read_or_not),
         TEST(leaves_no_temporary_file_behind),
         TEST(replaces_what_a_killed_run_left),
+        TEST(needs_a_temporary_name_only_where_it_must),
         TEST(reports_what_the_system_says),
     };
     return cmocka_run_group_tests_name("save", tests, NULL, NULL);
