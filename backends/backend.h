@@ -125,6 +125,7 @@ enum bench_cap {
     BENCH_CAP_NO_TRANSFERS = 1u << 2, /* touches no network: a floor, not a contestant */
     BENCH_CAP_TLS = 1u << 3,          /* https URLs too; since ABI 1.1 */
     BENCH_CAP_DNS = 1u << 4,          /* dns URLs, and no others; since ABI 1.2 */
+    BENCH_CAP_SYSTEM_DNS = 1u << 5,   /* of these only "dns:///name"; since ABI 1.2 */
 };
 
 #define BENCH_REASON_BYTES 160
@@ -137,7 +138,7 @@ struct bench_backend {
     uint32_t struct_size;
     uint32_t caps;           /* enum bench_cap */
     const char *name;        /* "raw_io_uring" */
-    const char *engine;      /* "curl", "raw", "c-ares" or "none" */
+    const char *engine;      /* "curl", "raw", "c-ares", "libc" or "none" */
     const char *model;       /* "io_uring": the part of the name that says how it waits */
     const char *waits_in;    /* the call it sleeps in: "io_uring_enter(2)" */
     const char *summary;     /* one line for people */

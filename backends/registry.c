@@ -22,6 +22,7 @@
     X(dns_epoll)                                                                                   \
     X(dns_libuv)                                                                                   \
     X(dns_io_uring)                                                                                \
+    X(dns_uv_getaddrinfo)                                                                          \
     X(null)
 
 #define DECLARE(name) extern const struct bench_backend backend_##name;

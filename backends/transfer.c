@@ -296,7 +296,7 @@ static enum transfer_step finish(struct transfer *transfer, enum transfer_status
 enum transfer_step transfer_fail(struct transfer *transfer, enum transfer_status status,
                                  int os_error, const char *message, uint64_t now_ns)
 {
-    struct transfer_result *slot = transfer->slot;
+    const struct transfer_result *slot = transfer->slot;
 
     assert(status > TRANSFER_OK);
     assert(status < TRANSFER_STATUS_COUNT);
@@ -305,6 +305,14 @@ enum transfer_step transfer_fail(struct transfer *transfer, enum transfer_status
         attempt_begin(transfer, now_ns);
         return TRANSFER_AGAIN;
     }
+    return transfer_give_up(transfer, status, os_error, message, now_ns);
+}
+
+enum transfer_step transfer_give_up(struct transfer *transfer, enum transfer_status status,
+                                    int os_error, const char *message, uint64_t now_ns)
+{
+    struct transfer_result *slot = transfer->slot;
+
     slot->body_bytes = transfer->body_bytes;
     slot->os_error = os_error;
     if (message != NULL) {

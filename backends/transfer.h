@@ -109,6 +109,10 @@ enum transfer_step transfer_found(struct transfer *transfer, uint64_t now_ns);
 enum transfer_step transfer_fail(struct transfer *transfer, enum transfer_status status,
                                  int os_error, const char *message, uint64_t now_ns);
 
+/** The same, when no other attempt can be made. @return TRANSFER_DONE */
+enum transfer_step transfer_give_up(struct transfer *transfer, enum transfer_status status,
+                                    int os_error, const char *message, uint64_t now_ns);
+
 /** The status that fits an errno value of connect, send or receive. */
 enum transfer_status transfer_status_of_errno(int os_error);
 

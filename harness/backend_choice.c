@@ -51,13 +51,22 @@ static int add(struct plan *plan, const char *label, const struct bench_backend 
     return 0;
 }
 
-/* Can it run the workload? The null backend does nothing, of anything. */
-static bool fits_workload(const struct options *options, const struct bench_backend *backend)
+/* Why it cannot run the workload, or NULL. The null backend does nothing, of anything. */
+static const char *misfit(const struct options *options, const struct bench_backend *backend)
 {
     bool looks_up = (backend->caps & BENCH_CAP_DNS) != 0;
+    bool asks_system = options->dns != NULL && options->dns[0] == '\0';
 
-    return (backend->caps & BENCH_CAP_NO_TRANSFERS) != 0 ||
-           looks_up == (options->workload == WORKLOAD_DNS);
+    if ((backend->caps & BENCH_CAP_NO_TRANSFERS) != 0) {
+        return NULL;
+    }
+    if (looks_up != (options->workload == WORKLOAD_DNS)) {
+        return looks_up ? "looks up names, and downloads nothing" : "looks up no names";
+    }
+    if ((backend->caps & BENCH_CAP_SYSTEM_DNS) != 0 && !asks_system) {
+        return "asks this machine's resolvers only (--dns system)";
+    }
+    return NULL;
 }
 
 static void list_known(const struct options *options, char *out, size_t out_bytes)
@@ -66,7 +75,7 @@ static void list_known(const struct options *options, char *out, size_t out_byte
 
     out[0] = '\0';
     for (size_t i = 0; i < backend_registry_count && used < out_bytes; i++) {
-        if (fits_workload(options, backend_registry[i])) {
+        if (misfit(options, backend_registry[i]) == NULL) {
             used += (size_t)snprintf(out + used, out_bytes - used, "%s%s", used > 0 ? ", " : "",
                                      backend_registry[i]->name);
         }
@@ -76,7 +85,7 @@ static void list_known(const struct options *options, char *out, size_t out_byte
 static int add_matching(struct plan *plan, const char *pattern)
 {
     bool matched = false;
-    bool other = false; /* one that is there, for another workload */
+    const char *problem = NULL; /* of one that is there, but for another workload */
     bool is_glob = strpbrk(pattern, "*?[") != NULL;
 
     for (size_t i = 0; i < backend_registry_count; i++) {
@@ -84,8 +93,11 @@ static int add_matching(struct plan *plan, const char *pattern)
         bool wanted =
             is_glob ? fnmatch(pattern, backend->name, 0) == 0
                     : strcmp(pattern, backend->name) == 0 || strcmp(pattern, backend->model) == 0;
-        if (!wanted || !fits_workload(plan->options, backend)) {
-            other = other || wanted;
+        if (!wanted) {
+            continue;
+        }
+        if (misfit(plan->options, backend) != NULL) {
+            problem = misfit(plan->options, backend);
             continue;
         }
         matched = true;
@@ -100,11 +112,7 @@ static int add_matching(struct plan *plan, const char *pattern)
         char known[512];
         list_known(plan->options, known, sizeof known);
         log_error("--backend '%s': %s; there are %s, or label=path.so", pattern,
-                  !other ? "unknown"
-                  : plan->options->workload == WORKLOAD_DNS
-                      ? "looks up no names"
-                      : "looks up names, and downloads nothing",
-                  known);
+                  problem == NULL ? "unknown" : problem, known);
         return EXIT_USAGE_ERROR;
     }
     return 0;
@@ -129,11 +137,9 @@ static int add_file(struct plan *plan, const char *label, const char *path)
     if (label == NULL) {
         label = backend->name;
     }
-    if (!fits_workload(plan->options, backend)) {
-        log_error("--backend '%s': %s", path,
-                  plan->options->workload == WORKLOAD_DNS
-                      ? "looks up no names"
-                      : "looks up names, and downloads nothing");
+    const char *problem = misfit(plan->options, backend);
+    if (problem != NULL) {
+        log_error("--backend '%s': %s", path, problem);
         free(absolute);
         return EXIT_USAGE_ERROR;
     }
@@ -175,7 +181,7 @@ static bool is_default(const struct options *options, const struct bench_backend
         named = strcmp(names[i], backend->name) == 0;
     }
     return named && (backend->caps & BENCH_CAP_NO_TRANSFERS) == 0 &&
-           fits_workload(options, backend) &&
+           misfit(options, backend) == NULL &&
            (!has_loops(options) || (backend->caps & BENCH_CAP_LOOPS) != 0);
 }
 

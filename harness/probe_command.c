@@ -45,6 +45,8 @@ static int choose_backend(struct probe *probe)
 {
     const char *name = probe->options.backend;
     struct options wish = {.workload = WORKLOAD_DNS};
+
+    wish.dns = probe->options.server == PROBE_SYSTEM ? "" : NULL;
     struct plan plan;
 
     wish.backends = (struct option_texts){.texts = {name}, .count = 1};

@@ -269,7 +269,9 @@ static void print_failures(const struct run *run)
     for (size_t i = 0; i < run->plan.cells_count; i++) {
         const struct cell_summary *summary = &run->summaries[i];
         for (int status = 0; status < TRANSFER_STATUS_COUNT; status++) {
-            if (status != TRANSFER_OK && summary->outcomes[status] > 0) {
+            bool is_answer = status == TRANSFER_OK || (status == TRANSFER_NOT_FOUND &&
+                                                       run->options->workload == WORKLOAD_DNS);
+            if (!is_answer && summary->outcomes[status] > 0) {
                 (void)printf("failed: %s: %llu %s\n", run->plan.cells[i].label,
                              (unsigned long long)summary->outcomes[status],
                              transfer_status_name((enum transfer_status)status));

@@ -1,0 +1,330 @@
+/*
+ * Model:    a loop that hands blocking calls to a pool of threads (to_thread, run_in_executor)
+ * Threads:  one, and libuv's pool (UV_THREADPOOL_SIZE, 4)
+ * Waits in: epoll_wait(2), inside uv_run; in the pool: poll(2), inside getaddrinfo(3)
+ * Woken by: a thread of the pool that is through
+ * Syscalls per transfer: what getaddrinfo(3) makes of resolv.conf(5) and nsswitch.conf(5), and 3
+ *                        to hand the call over and back (futex, write, read)
+ * Read next: dns_libuv.c, where the loop itself waits for the answers
+ *
+ * To the loop it looks asynchronous; the waiting only went elsewhere. No more lookups are in flight
+ * than the pool lets: libuv gives "slow" work, which is what it takes lookups for, half of
+ * its threads, rounded up: 2 of 4 (uv__slow_work_thread_threshold). And a call that blocks cannot
+ * be ended: after its time limit a lookup is told as timed out, but its place is free only when
+ * the call returns, as resolv.conf(5) has it (timeout, attempts).
+ *
+ * getaddrinfo(3) asks the machine's own resolvers, and no others: "dns:///name" only.
+ */
+#include "backend.h"
+
+#if defined(HAVE_LIBUV)
+
+#include "clock.h"
+#include "dns_url.h"
+#include "raw_run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define ADDRESS_BYTES 4
+#define ADDRESSES_MAX 1024
+#define CANCEL_POLL_MS 50 /* backend.h: every 100 ms at least */
+
+/* One of the places in flight: a lookup at a time. */
+struct place {
+    struct transfer transfer;
+    struct loop *loop;
+    uv_getaddrinfo_t request;
+    uv_timer_t timer; /* goes off at the deadline */
+    bool calling;     /* libuv has the request */
+    bool told;        /* the lookup has ended before the call */
+};
+
+struct loop {
+    struct raw_run *run;
+    uv_loop_t uv;
+    uv_timer_t cancel_poll;
+    struct place *places;
+    uint32_t place_count;
+    uint32_t active; /* places that are not idle */
+    bool cancelled;
+};
+
+static void place_advance(struct place *place, enum transfer_step step);
+
+/* ---- what an answer means ---- */
+
+static int compare_addresses(const void *a, const void *b)
+{
+    return memcmp(a, b, ADDRESS_BYTES);
+}
+
+static enum transfer_step found(struct place *place, const struct addrinfo *all)
+{
+    unsigned char addresses[ADDRESSES_MAX][ADDRESS_BYTES];
+    const uint64_t now_ns = clock_now_ns();
+    size_t count = 0;
+
+    for (; all != NULL && count < ADDRESSES_MAX; all = all->ai_next) {
+        struct sockaddr_in address;
+        memcpy(&address, all->ai_addr, sizeof address);
+        memcpy(addresses[count++], &address.sin_addr, ADDRESS_BYTES);
+    }
+    qsort(addresses, count, sizeof addresses[0], compare_addresses);
+    transfer_first_byte(&place->transfer, now_ns);
+    int result = transfer_expect(&place->transfer, count * ADDRESS_BYTES);
+    if (result == 0) {
+        result = transfer_body(&place->transfer, addresses, count * ADDRESS_BYTES);
+    }
+    return result == 0 ? transfer_found(&place->transfer, now_ns)
+                       : transfer_fail(&place->transfer, transfer_status_of_errno(-result), -result,
+                                       NULL, now_ns);
+}
+
+/* getaddrinfo(3) does not tell a server that failed from one that did not answer: EAI_AGAIN. */
+static enum transfer_step settle(struct place *place, int status, const struct addrinfo *all)
+{
+    const uint64_t now_ns = clock_now_ns();
+
+    switch (status) {
+    case 0:
+        return found(place, all);
+    case UV_EAI_NONAME:
+    case UV_EAI_NODATA:
+    case UV_EAI_ADDRFAMILY:
+        return transfer_fail(&place->transfer, TRANSFER_NOT_FOUND, 0, uv_strerror(status), now_ns);
+    case UV_EAI_MEMORY:
+    case UV_ENOMEM:
+        return transfer_fail(&place->transfer, TRANSFER_RESET, ENOMEM, NULL, now_ns);
+    default:
+        return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, 0, uv_strerror(status), now_ns);
+    }
+}
+
+/* ---- start ---- */
+
+/* callback from libuv: the call has returned, on a thread of the pool */
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *all)
+{
+    struct place *place = request->data;
+    enum transfer_step step = TRANSFER_DONE;
+
+    place->calling = false;
+    if (!place->told) {
+        step = settle(place, status, all);
+    }
+    uv_freeaddrinfo(all);
+    place_advance(place, step);
+}
+
+/* callback from libuv: the time is up. The call goes on. */
+static void on_deadline(uv_timer_t *timer)
+{
+    struct place *place = timer->data;
+
+    if (!place->calling || place->told) {
+        return;
+    }
+    place->told = true;
+    (void)transfer_give_up(&place->transfer, TRANSFER_TIMEOUT, ETIMEDOUT, NULL, clock_now_ns());
+    (void)uv_cancel((uv_req_t *)&place->request); /* only what no thread has begun */
+}
+
+static enum transfer_step place_ask(struct place *place)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct loop *loop = place->loop;
+    struct dns_url url;
+
+    int result = dns_url_parse(place->transfer.request->url, &url);
+    assert(result == 0); /* the host has checked it */
+    place->request.data = place;
+    place->told = false;
+    result = uv_getaddrinfo(&loop->uv, &place->request, on_resolved, url.name, NULL, &hints);
+    if (result < 0) {
+        return settle(place, result, NULL);
+    }
+    place->calling = true;
+    uint64_t timeout_ms = (loop->run->job->timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
+    uv_update_time(&loop->uv);
+    (void)uv_timer_start(&place->timer, on_deadline, timeout_ms, 0);
+    return TRANSFER_MORE;
+}
+
+/* ---- advance ---- */
+
+static enum transfer_step place_next(struct place *place)
+{
+    struct loop *loop = place->loop;
+    const uint64_t now_ns = clock_now_ns();
+    size_t index = 0;
+
+    if (raw_run_take(loop->run, &index, now_ns)) {
+        transfer_start(&place->transfer, index, now_ns);
+        return TRANSFER_AGAIN;
+    }
+    (void)uv_timer_stop(&place->timer);
+    loop->active--;
+    if (loop->active == 0) {
+        uv_stop(&loop->uv);
+    }
+    return TRANSFER_MORE;
+}
+
+static void place_advance(struct place *place, enum transfer_step step)
+{
+    while (step != TRANSFER_MORE) {
+        step = step == TRANSFER_AGAIN ? place_ask(place) : place_next(place);
+    }
+}
+
+/* ---- finish ---- */
+
+/* callback from libuv: does the caller want to stop? Calls that block are waited for. */
+static void on_cancel_poll(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+
+    if (loop->cancelled || !transfer_cancelled(loop->run->job)) {
+        return;
+    }
+    loop->cancelled = true;
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        struct place *place = &loop->places[i];
+        if (place->calling && !place->told) {
+            place->told = true;
+            (void)transfer_give_up(&place->transfer, TRANSFER_CANCELLED, ECANCELED, NULL,
+                                   clock_now_ns());
+            (void)uv_cancel((uv_req_t *)&place->request);
+        }
+    }
+}
+
+/* ---- the loop ---- */
+
+static void loop_run(struct loop *loop)
+{
+    (void)uv_timer_start(&loop->cancel_poll, on_cancel_poll, CANCEL_POLL_MS, CANCEL_POLL_MS);
+    loop->active = loop->place_count;
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        place_advance(&loop->places[i], TRANSFER_DONE);
+    }
+    if (loop->active > 0) {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* until uv_stop */
+    }
+}
+
+/* ---- set up and torn down ---- */
+
+static int places_init(struct loop *loop)
+{
+    struct raw_run *run = loop->run;
+
+    loop->places = calloc(run->place_count, sizeof loop->places[0]);
+    if (loop->places == NULL) {
+        return -ENOMEM;
+    }
+    loop->place_count = run->place_count;
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        struct place *place = &loop->places[i];
+        place->loop = loop;
+        transfer_init(&place->transfer, run->job, run->results);
+        (void)uv_timer_init(&loop->uv, &place->timer);
+        place->timer.data = place;
+    }
+    return 0;
+}
+
+static void loop_release(struct loop *loop)
+{
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        uv_close((uv_handle_t *)&loop->places[i].timer, NULL);
+    }
+    uv_close((uv_handle_t *)&loop->cancel_poll, NULL);
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
+        /* again, for a uv_stop in between */
+    }
+    for (uint32_t i = 0; i < loop->place_count; i++) {
+        transfer_release(&loop->places[i].transfer);
+    }
+    free(loop->places);
+    int result = uv_loop_close(&loop->uv);
+    assert(result == 0); /* no handle may be left */
+    (void)result;
+}
+
+static bool asks_this_machine(const struct download_job *job)
+{
+    struct dns_url url;
+
+    for (size_t i = 0; i < job->count; i++) {
+        if (dns_url_parse(job->requests[i].url, &url) != 0 || url.server[0] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int dns_uv_getaddrinfo_download_many(const struct download_job *job,
+                                            struct transfer_result *results)
+{
+    struct raw_run run;
+    struct loop loop = {.run = &run};
+
+    if (job->count == 0) {
+        return 0;
+    }
+    if (!asks_this_machine(job)) {
+        return -EOPNOTSUPP;
+    }
+    raw_run_begin(&run, job, results);
+    int result = uv_loop_init(&loop.uv);
+    if (result < 0) {
+        return result;
+    }
+    (void)uv_timer_init(&loop.uv, &loop.cancel_poll); /* cannot fail */
+    loop.cancel_poll.data = &loop;
+    result = places_init(&loop);
+    if (result == 0) {
+        loop_run(&loop);
+    }
+    loop_release(&loop);
+    return result;
+}
+
+#define UNAVAILABLE NULL
+
+#else
+
+#include <errno.h>
+
+static int dns_uv_getaddrinfo_download_many(const struct download_job *job,
+                                            struct transfer_result *results)
+{
+    (void)job, (void)results;
+    return -ENOSYS;
+}
+
+#define UNAVAILABLE "built without libuv"
+
+#endif
+
+const struct bench_backend backend_dns_uv_getaddrinfo = {
+    .magic = BENCH_BACKEND_MAGIC,
+    .abi_major = BENCH_ABI_MAJOR,
+    .abi_minor = BENCH_ABI_MINOR,
+    .struct_size = sizeof(struct bench_backend),
+    .caps = BENCH_CAP_CONCURRENT | BENCH_CAP_DNS | BENCH_CAP_SYSTEM_DNS,
+    .name = "dns_uv_getaddrinfo",
+    .engine = "libc",
+    .model = "uv_getaddrinfo",
+    .waits_in = "getaddrinfo(3)",
+    .summary = "getaddrinfo in libuv's pool of threads; this machine's resolvers only",
+    .unavailable = UNAVAILABLE,
+    .download_many = dns_uv_getaddrinfo_download_many,
+};

@@ -1,0 +1,260 @@
+/* The model that hands getaddrinfo(3) to a pool, with a getaddrinfo of ours in its place: libuv
+ * finds the one of the program before that of the C library. */
+#include "backends/clock.h"
+#include "backends/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CALL_MS 30
+#define SLOW_MS 400
+#define NAMES_MAX 16
+
+static _Atomic int in_call;
+static _Atomic int most_in_call;
+static _Atomic int calls;
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    (void)nanosleep(&time, NULL);
+}
+
+static void note_entry(void)
+{
+    int now = atomic_fetch_add(&in_call, 1) + 1;
+    int most = atomic_load(&most_in_call);
+
+    atomic_fetch_add(&calls, 1);
+    while (most < now && !atomic_compare_exchange_weak(&most_in_call, &most, now)) {
+        /* `most` is the new value */
+    }
+}
+
+/* Two addresses, the larger one first: the backend has to sort them. */
+static struct addrinfo *addresses_of(void)
+{
+    struct addrinfo *last = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        struct addrinfo *one = calloc(1, sizeof *one + sizeof(struct sockaddr_in));
+        struct sockaddr_in *address = (struct sockaddr_in *)(void *)(one + 1);
+        assert_non_null(one);
+        address->sin_family = AF_INET;
+        assert_int_equal(inet_pton(AF_INET, i == 0 ? "192.0.2.1" : "192.0.2.9", &address->sin_addr),
+                         1);
+        one->ai_addr = (struct sockaddr *)address;
+        one->ai_addrlen = sizeof *address;
+        one->ai_family = AF_INET;
+        one->ai_next = last;
+        last = one;
+    }
+    return last;
+}
+
+BENCH_EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                             struct addrinfo **result)
+{
+    (void)service, (void)hints;
+    note_entry();
+    sleep_ms(strncmp(node, "slow", 4) == 0 ? SLOW_MS : CALL_MS);
+    (void)atomic_fetch_sub(&in_call, 1);
+    if (strncmp(node, "none", 4) == 0) {
+        return EAI_NONAME;
+    }
+    if (strncmp(node, "again", 5) == 0) {
+        return EAI_AGAIN;
+    }
+    *result = addresses_of();
+    return 0;
+}
+
+BENCH_EXPORT void freeaddrinfo(struct addrinfo *all)
+{
+    while (all != NULL) {
+        struct addrinfo *next = all->ai_next;
+        free(all);
+        all = next;
+    }
+}
+
+struct run {
+    struct transfer_request requests[NAMES_MAX];
+    struct transfer_result results[NAMES_MAX];
+    struct download_job job;
+    struct download_hooks hooks;
+    uint64_t stop_ns; /* when the caller wants to stop */
+    unsigned char bodies[NAMES_MAX][64];
+    size_t body_bytes[NAMES_MAX];
+};
+
+static int on_cancelled(void *user)
+{
+    const struct run *run = user;
+
+    return run->stop_ns != 0 && clock_now_ns() >= run->stop_ns;
+}
+
+static void on_body(void *user, size_t index, const void *body, size_t body_bytes)
+{
+    struct run *run = user;
+
+    assert_true(body_bytes <= sizeof run->bodies[0]);
+    memcpy(run->bodies[index], body, body_bytes);
+    run->body_bytes[index] = body_bytes;
+}
+
+static int setup(void **state)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    assert_non_null(run);
+    run->hooks =
+        (struct download_hooks){.user = run, .cancelled = on_cancelled, .on_body = on_body};
+    run->job = (struct download_job){
+        .struct_size = sizeof run->job,
+        .requests = run->requests,
+        .concurrency = 8,
+        .loops = 1,
+        .timeout_ns = 5 * NS_PER_S,
+        .body_bytes_max = 65536,
+        .attempts_max = 1,
+        .output_dir_fd = -1,
+        .run_mark = "test",
+        .hooks = &run->hooks,
+    };
+    atomic_store(&most_in_call, 0);
+    atomic_store(&calls, 0);
+    *state = run;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    free(*state);
+    return 0;
+}
+
+static void ask(struct run *run, const char *const urls[], size_t count)
+{
+    const struct bench_backend *backend = backend_find("dns_uv_getaddrinfo");
+
+    assert_non_null(backend);
+    run->job.count = count;
+    for (size_t i = 0; i < count; i++) {
+        run->requests[i].url = urls[i];
+    }
+    assert_int_equal(backend->download_many(&run->job, run->results), 0);
+}
+
+static void test_getaddrinfo__tells_outcomes_and_sorted_addresses(void **state)
+{
+    static const char *const urls[] = {"dns:///there.dev", "dns:///none.dev", "dns:///again.dev"};
+    static const unsigned char sorted[] = {192, 0, 2, 1, 192, 0, 2, 9};
+    struct run *run = *state;
+
+    ask(run, urls, 3);
+    assert_int_equal(run->results[0].status, TRANSFER_OK);
+    assert_int_equal(run->results[1].status, TRANSFER_NOT_FOUND);
+    assert_int_equal(run->results[2].status, TRANSFER_UNRESOLVED);
+    assert_int_equal(run->body_bytes[0], sizeof sorted);
+    assert_memory_equal(run->bodies[0], sorted, sizeof sorted);
+}
+
+static void test_getaddrinfo__has_half_of_the_pool_at_most(void **state)
+{
+    const char *urls[8];
+    struct run *run = *state;
+
+    for (size_t i = 0; i < 8; i++) {
+        urls[i] = "dns:///there.dev";
+    }
+    ask(run, urls, 8);
+    assert_int_equal(atomic_load(&calls), 8);
+    assert_int_equal(atomic_load(&most_in_call), 2); /* of libuv's 4, whatever `concurrency` is */
+}
+
+static void test_getaddrinfo__tries_again_after_a_failure_only(void **state)
+{
+    static const char *const urls[] = {"dns:///there.dev", "dns:///none.dev", "dns:///again.dev"};
+    struct run *run = *state;
+
+    run->job.attempts_max = 3;
+    ask(run, urls, 3);
+    assert_int_equal(run->results[0].attempts, 1);
+    assert_int_equal(run->results[1].attempts, 1);
+    assert_int_equal(run->results[2].attempts, 3);
+    assert_int_equal(atomic_load(&calls), 5);
+}
+
+static void test_getaddrinfo__tells_a_timeout_in_time_but_has_to_wait_for_the_call(void **state)
+{
+    static const char *const urls[] = {"dns:///slow.dev", "dns:///slow-2.dev"};
+    struct run *run = *state;
+
+    run->job.timeout_ns = 100 * NS_PER_MS;
+    run->job.attempts_max = 3;
+    run->job.concurrency = 1;
+    uint64_t started_ns = clock_now_ns();
+    ask(run, urls, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct transfer_result *result = &run->results[i];
+        assert_int_equal(result->status, TRANSFER_TIMEOUT);
+        assert_int_equal(result->attempts, 1); /* none can follow: the call goes on */
+        assert_true(result->finished_ns - result->started_ns < SLOW_MS * NS_PER_MS);
+    }
+    assert_true(clock_now_ns() - started_ns >= UINT64_C(2) * SLOW_MS * NS_PER_MS);
+}
+
+static void test_getaddrinfo__leaves_no_slot_open_when_the_caller_stops(void **state)
+{
+    static const char *const urls[] = {"dns:///slow.dev", "dns:///slow-2.dev", "dns:///slow-3.dev",
+                                       "dns:///slow-4.dev"};
+    struct run *run = *state;
+
+    run->job.concurrency = 3;
+    run->stop_ns = clock_now_ns() + 100 * NS_PER_MS;
+    ask(run, urls, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(run->results[i].status, TRANSFER_CANCELLED);
+    }
+    assert_int_equal(atomic_load(&calls), 2); /* the third had not begun */
+}
+
+static void test_getaddrinfo__refuses_a_job_for_another_server(void **state)
+{
+    struct run *run = *state;
+
+    run->requests[0].url = "dns://127.0.0.1:5353/there.dev";
+    run->job.count = 1;
+    assert_int_equal(backend_find("dns_uv_getaddrinfo")->download_many(&run->job, run->results),
+                     -EOPNOTSUPP);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_getaddrinfo__##name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(tells_outcomes_and_sorted_addresses),
+        TEST(has_half_of_the_pool_at_most),
+        TEST(tries_again_after_a_failure_only),
+        TEST(tells_a_timeout_in_time_but_has_to_wait_for_the_call),
+        TEST(leaves_no_slot_open_when_the_caller_stops),
+        TEST(refuses_a_job_for_another_server),
+    };
+    return cmocka_run_group_tests_name("dns_uv_getaddrinfo", tests, NULL, NULL);
+}
