@@ -655,6 +655,171 @@ static void test_transfer__knows_the_status_of_an_errno(void **state)
     }
 }
 
+/* ---- lookups ---- */
+
+#define LOOKUP "dns://127.0.0.1:5353/example.org"
+
+static void begin_lookup(struct fixture *f)
+{
+    f->request.url = LOOKUP;
+    begin(f);
+}
+
+static enum transfer_step find(struct fixture *f, size_t bytes)
+{
+    transfer_first_byte(&f->transfer, START_NS + 10);
+    assert_int_equal(transfer_expect(&f->transfer, bytes), 0);
+    assert_int_equal(transfer_body(&f->transfer, f->body, bytes), 0);
+    return transfer_found(&f->transfer, START_NS + 20);
+}
+
+static void test_transfer__tells_a_lookup_by_its_url(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f);
+    assert_false(f->transfer.is_lookup);
+    begin_lookup(f);
+    assert_true(f->transfer.is_lookup);
+    assert_int_equal(f->transfer.deadline_ns, START_NS + TIMEOUT_NS);
+    f->request.url = URL;
+    begin(f);
+    assert_false(f->transfer.is_lookup);
+    assert_target(f, "/flags/br/br.gif");
+}
+
+static void test_transfer__fills_the_whole_slot_of_a_lookup(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_lookup(f);
+    transfer_connection(&f->transfer, 3);
+    assert_int_equal(find(f, 8), TRANSFER_DONE);
+    assert_int_equal(f->slot.status, TRANSFER_OK);
+    assert_int_equal(f->slot.http_status, 0);
+    assert_int_equal(f->slot.body_bytes, 8);
+    assert_true(f->slot.body_xxh3 == body_hash(f->body, 8));
+    assert_int_equal(f->slot.started_ns, START_NS);
+    assert_int_equal(f->slot.first_byte_ns, START_NS + 10);
+    assert_int_equal(f->slot.finished_ns, START_NS + 20);
+    assert_int_equal(f->slot.attempts, 1);
+    assert_int_equal(f->slot.connection, 3);
+    assert_int_equal(f->slot.os_error, 0);
+    assert_string_equal(f->slot.message, "");
+}
+
+static void test_transfer__compares_the_addresses_that_are_expected(void **state)
+{
+    struct fixture *f = *state;
+
+    f->request.flags = TRANSFER_EXPECT_BODY;
+    f->request.expected_bytes = 4;
+    f->request.expected_xxh3 = body_hash(f->body, 4);
+    begin_lookup(f);
+    assert_int_equal(find(f, 4), TRANSFER_DONE);
+    assert_int_equal(f->slot.status, TRANSFER_OK);
+
+    f->request.expected_xxh3 ^= 1;
+    f->job.attempts_max = 2;
+    begin_lookup(f);
+    assert_int_equal(find(f, 4), TRANSFER_AGAIN);
+    assert_int_equal(find(f, 8), TRANSFER_DONE);
+    assert_int_equal(f->slot.status, TRANSFER_MISMATCH);
+    assert_int_equal(f->slot.attempts, 2);
+    assert_string_equal(f->slot.message, "8 bytes, expected 4");
+}
+
+static void test_transfer__asks_again_what_may_be_answered_another_time(void **state)
+{
+    static const struct {
+        enum transfer_status status;
+        bool again;
+    } cases[] = {
+        {TRANSFER_UNRESOLVED, true}, {TRANSFER_TIMEOUT, true},    {TRANSFER_REFUSED, true},
+        {TRANSFER_RESET, true},      {TRANSFER_NOT_FOUND, false}, {TRANSFER_PROTOCOL, false},
+        {TRANSFER_CANCELLED, false},
+    };
+    struct fixture *f = *state;
+
+    f->job.attempts_max = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const enum transfer_status status = cases[i].status;
+        begin_lookup(f);
+        enum transfer_step step = transfer_fail(&f->transfer, status, 0, "why", START_NS + 30);
+        assert_int_equal(step, cases[i].again ? TRANSFER_AGAIN : TRANSFER_DONE);
+        assert_int_equal(f->slot.status, cases[i].again ? TRANSFER_UNSET : status);
+        if (cases[i].again) {
+            assert_int_equal(f->transfer.deadline_ns, START_NS + 30 + TIMEOUT_NS);
+            step = transfer_fail(&f->transfer, status, 0, "why", START_NS + 60);
+            assert_int_equal(step, TRANSFER_DONE);
+            assert_int_equal(f->slot.attempts, 2);
+        }
+        assert_int_equal(f->slot.status, status);
+        assert_string_equal(f->slot.message, "why");
+    }
+}
+
+static void test_transfer__does_not_ask_another_host_when_http_finds_none(void **state)
+{
+    struct fixture *f = *state;
+
+    f->job.attempts_max = 2;
+    begin(f);
+    assert_int_equal(transfer_fail(&f->transfer, TRANSFER_UNRESOLVED, 0, NULL, START_NS),
+                     TRANSFER_DONE);
+    assert_false(transfer_is_worth_another_attempt(TRANSFER_UNRESOLVED, 0));
+    assert_true(transfer_is_worth_another_lookup(TRANSFER_UNRESOLVED));
+}
+
+static void test_transfer__forgets_the_addresses_of_the_attempt_before(void **state)
+{
+    struct fixture *f = *state;
+
+    f->job.attempts_max = 2;
+    begin_lookup(f);
+    assert_int_equal(transfer_body(&f->transfer, f->body, 4), 0);
+    assert_int_equal(transfer_fail(&f->transfer, TRANSFER_TIMEOUT, 0, NULL, START_NS + 5),
+                     TRANSFER_AGAIN);
+    assert_int_equal(find(f, 4), TRANSFER_DONE);
+    assert_int_equal(f->slot.body_bytes, 4);
+    assert_true(f->slot.body_xxh3 == body_hash(f->body, 4));
+}
+
+static void test_transfer__shows_addresses_before_it_tells_of_completion(void **state)
+{
+    struct fixture *f = *state;
+
+    f->job.hooks = &f->hooks;
+    begin_lookup(f);
+    assert_int_equal(find(f, 12), TRANSFER_DONE);
+    assert_string_equal(f->record.calls, "bc");
+    assert_int_equal(f->record.body_bytes, 12);
+    assert_int_equal(f->record.status, TRANSFER_OK);
+
+    f->record = (struct record){.count = 0};
+    f->job.attempts_max = 2;
+    begin_lookup(f);
+    assert_int_equal(transfer_fail(&f->transfer, TRANSFER_UNRESOLVED, 0, NULL, START_NS + 5),
+                     TRANSFER_AGAIN);
+    assert_string_equal(f->record.calls, "");
+    assert_int_equal(transfer_fail(&f->transfer, TRANSFER_NOT_FOUND, 0, NULL, START_NS + 5),
+                     TRANSFER_DONE);
+    assert_string_equal(f->record.calls, "c");
+    assert_int_equal(f->record.status, TRANSFER_NOT_FOUND);
+}
+
+/* A name is no file, whatever the request says. */
+static void test_transfer__never_saves_a_lookup(void **state)
+{
+    struct fixture *f = *state;
+
+    f->request.save_name = "br.gif";
+    f->job.output_dir_fd = 3;
+    begin_lookup(f);
+    assert_int_equal(find(f, 4), TRANSFER_DONE);
+    assert_int_equal(f->slot.status, TRANSFER_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_transfer__##name, setup, teardown)
 
 int main(void)
@@ -691,6 +856,14 @@ int main(void)
         TEST(answers_for_requests_never_started),
         TEST(writes_only_printable_messages_that_fit),
         TEST(knows_the_status_of_an_errno),
+        TEST(tells_a_lookup_by_its_url),
+        TEST(fills_the_whole_slot_of_a_lookup),
+        TEST(compares_the_addresses_that_are_expected),
+        TEST(asks_again_what_may_be_answered_another_time),
+        TEST(does_not_ask_another_host_when_http_finds_none),
+        TEST(forgets_the_addresses_of_the_attempt_before),
+        TEST(shows_addresses_before_it_tells_of_completion),
+        TEST(never_saves_a_lookup),
     };
     return cmocka_run_group_tests_name("transfer", tests, NULL, NULL);
 }
