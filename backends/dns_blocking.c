@@ -59,9 +59,11 @@ enum transfer_step dns_blocking_wait(struct dns_channel *channel)
     nfds_t count = sockets_of(channel, polled);
 
     int ready = poll(polled, count, patience_ms(channel));
-    if (ready > 0) {
-        return sockets_ready(channel, polled, count);
+    enum transfer_step step = ready > 0 ? sockets_ready(channel, polled, count) : TRANSFER_MORE;
+    if (step != TRANSFER_MORE) {
+        return step;
     }
+    /* Wrong answers are no reason to wait longer, however many there are. */
     if (transfer_cancelled(channel->run->job)) {
         return dns_channel_cancel(channel);
     }
