@@ -59,8 +59,11 @@ void dns_channel_release(struct dns_channel *channel)
 /* callback from c-ares: a socket that is to be watched, or no more */
 static void on_sock_state(void *user, ares_socket_t fd, int readable, int writable)
 {
-    const struct dns_channel *channel = user;
+    struct dns_channel *channel = user;
 
+    if (!readable && !writable) {
+        channel->connection = 0; /* c-ares closes it */
+    }
     if (channel->watch != NULL) {
         channel->watch(channel->user, fd, readable != 0, writable != 0);
     }
@@ -72,7 +75,8 @@ static int on_socket(ares_socket_t fd, int type, void *user)
     struct dns_channel *channel = user;
 
     (void)fd, (void)type;
-    transfer_connection(&channel->transfer, raw_run_connection(channel->run));
+    channel->connection = raw_run_connection(channel->run);
+    transfer_connection(&channel->transfer, channel->connection);
     return 0;
 }
 
@@ -264,6 +268,7 @@ enum transfer_step dns_channel_ask(struct dns_channel *channel)
     }
     channel->asking = true;
     channel->look_ns = channel->now_ns + channel->turn_ns;
+    transfer_connection(&channel->transfer, channel->connection); /* unless there is a new one */
     ares_query(channel->ares, url.name, C_IN, T_A, on_answer, channel);
     return step_of(channel);
 }

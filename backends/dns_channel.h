@@ -51,7 +51,8 @@ struct dns_channel {
     void *user;
     ares_channel ares; /* NULL until the first lookup */
     char server[DNS_SERVER_BYTES];
-    uint64_t turn_ns; /* that a server gets before it is the next one's turn */
+    uint64_t turn_ns;    /* that a server gets before it is the next one's turn */
+    uint32_t connection; /* number of the socket that is kept; 0: there is none */
     bool asking;
     int answer; /* ARES_SUCCESS or what went wrong */
 };
