@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define ADDRESS_BYTES 4
 #define ADDRESSES_MAX 1024
@@ -74,7 +75,8 @@ static int on_socket(ares_socket_t fd, int type, void *user)
 {
     struct dns_channel *channel = user;
 
-    (void)fd, (void)type;
+    (void)fd;
+    channel->over_tcp = channel->over_tcp || type == SOCK_STREAM;
     channel->connection = raw_run_connection(channel->run);
     transfer_connection(&channel->transfer, channel->connection);
     return 0;
@@ -133,15 +135,20 @@ static unsigned servers_count(const struct dns_channel *channel)
     return count > 0 ? count : 1;
 }
 
-/* Where there are several servers they share the time of an attempt. */
+/*
+ * Where there are several servers they share the time of an attempt. A channel that has gone over
+ * to TCP serves one lookup: the server may end the connection when it has answered (RFC 7766
+ * section 6.2.3), and c-ares takes that for a failure of all that is asked by then, over UDP too.
+ */
 static int channel_open(struct dns_channel *channel, const char *server)
 {
     const uint64_t timeout_ns = channel->run->job->timeout_ns;
 
-    if (channel->ares != NULL && strcmp(server, channel->server) == 0) {
+    if (channel->ares != NULL && !channel->over_tcp && strcmp(server, channel->server) == 0) {
         return 0;
     }
     ares_close(channel);
+    channel->over_tcp = false;
     memcpy(channel->server, server, sizeof channel->server);
     channel->turn_ns = timeout_ns;
     int result = ares_open(channel, server, TURN_NEVER_MS);

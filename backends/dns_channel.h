@@ -53,6 +53,7 @@ struct dns_channel {
     char server[DNS_SERVER_BYTES];
     uint64_t turn_ns;    /* that a server gets before it is the next one's turn */
     uint32_t connection; /* number of the socket that is kept; 0: there is none */
+    bool over_tcp;       /* an answer did not fit into a datagram */
     bool asking;
     int answer; /* ARES_SUCCESS or what went wrong */
 };
