@@ -13,6 +13,10 @@
 #define ADDRESS_BYTES 4
 #define ADDRESSES_MAX 1024
 
+/* In the third and the fourth byte of a message (RFC 1035 section 4.1.1). */
+#define FLAG_ANSWER 0x80
+#define RCODE_MASK 0x0f
+
 /* c-ares counts in milliseconds from its own look at the clock: its turn must be over by ours. */
 #define TURN_SLACK_MS 2
 
@@ -193,6 +197,19 @@ static int take_addresses(struct dns_channel *channel, const struct hostent *hos
     return result == 0 ? ARES_SUCCESS : result == -ENOMEM ? ARES_ENOMEM : ARES_EBADRESP;
 }
 
+/* What c-ares does not look at: whether it is an answer at all, and error codes beyond those of
+ * RFC 1035, which it takes for none. @return the status that it should have */
+static int status_of_message(int status, const unsigned char *message, int bytes)
+{
+    if (message == NULL || bytes < NS_HFIXEDSZ) {
+        return status;
+    }
+    if ((message[2] & FLAG_ANSWER) == 0) {
+        return ARES_EBADRESP;
+    }
+    return (message[3] & RCODE_MASK) > ns_r_refused ? ARES_ESERVFAIL : status;
+}
+
 /* callback from c-ares: how a question ended. Bookkeeping only: c-ares is still at work. */
 static void on_answer(void *user, int status, int timeouts, unsigned char *message, int bytes)
 {
@@ -201,6 +218,7 @@ static void on_answer(void *user, int status, int timeouts, unsigned char *messa
 
     (void)timeouts;
     channel->asking = false;
+    status = status_of_message(status, message, bytes);
     if (status == ARES_SUCCESS) {
         status = ares_parse_a_reply(message, bytes, &host, NULL, NULL);
     }
