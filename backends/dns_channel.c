@@ -302,6 +302,9 @@ enum transfer_step dns_channel_ready(struct dns_channel *channel, int readable_f
 {
     bool asked = channel->asking;
 
+    if (channel->ares == NULL) {
+        return TRANSFER_MORE; /* of one that was given up, and no other could be made */
+    }
     ares_process_fd(channel->ares, readable_fd, writable_fd);
     return asked ? step_of(channel) : TRANSFER_MORE;
 }
