@@ -43,30 +43,50 @@ static pid_t spawn(const char *const *arguments, int *out_fd)
     return pid;
 }
 
-void mock_start(struct mock *mock, const char *const *arguments)
+/* The one line that it prints when it is ready. */
+static json_t *read_ready(int fd)
 {
-    struct http_reply reply;
     char line[1024] = "";
-    char url[256];
-    int fd = -1;
-
-    *mock = (struct mock){.pid = spawn(arguments, &fd)};
     FILE *out = fdopen(fd, "r");
+
     assert_non_null(out);
     assert_non_null(fgets(line, sizeof line, out));
     (void)fclose(out);
     json_t *root = json_loads(line, 0, NULL);
     assert_non_null(root);
-    const char *flags_url = json_string_value(json_object_get(root, "url"));
-    (void)snprintf(mock->origin, sizeof mock->origin, "%.*s",
-                   (int)(strstr(flags_url, "/flags") - flags_url), flags_url);
-    (void)snprintf(mock->admin, sizeof mock->admin, "%s",
-                   json_string_value(json_object_get(root, "admin")));
-    json_decref(root);
+    return root;
+}
+
+static void read_manifest(struct mock *mock)
+{
+    struct http_reply reply;
+    char url[256];
+
     (void)snprintf(url, sizeof url, "%s/manifest.json", mock->origin);
     assert_int_equal(http_client_get(url, &reply), 0);
     assert_int_equal(manifest_parse(&mock->manifest, reply.body, reply.body_bytes), 0);
     http_reply_release(&reply);
+}
+
+void mock_start(struct mock *mock, const char *const *arguments)
+{
+    int fd = -1;
+
+    *mock = (struct mock){.pid = spawn(arguments, &fd)};
+    json_t *root = read_ready(fd);
+    const char *flags_url = json_string_value(json_object_get(root, "url"));
+    const char *dns = json_string_value(json_object_get(root, "dns"));
+    (void)snprintf(mock->admin, sizeof mock->admin, "%s",
+                   json_string_value(json_object_get(root, "admin")));
+    if (dns != NULL) {
+        (void)snprintf(mock->dns, sizeof mock->dns, "%s", dns);
+    } else {
+        assert_non_null(flags_url);
+        (void)snprintf(mock->origin, sizeof mock->origin, "%.*s",
+                       (int)(strstr(flags_url, "/flags") - flags_url), flags_url);
+        read_manifest(mock);
+    }
+    json_decref(root);
 }
 
 void mock_reset(const struct mock *mock)

@@ -9,8 +9,9 @@
 
 struct mock {
     pid_t pid;
-    char origin[128];
+    char origin[128]; /* empty with --dns */
     char admin[128];
+    char dns[64]; /* "address:port" when started with --dns; then there are no flags */
     struct manifest manifest;
 };
 
