@@ -303,17 +303,21 @@ enum transfer_step dns_channel_ready(struct dns_channel *channel, int readable_f
     bool asked = channel->asking;
 
     if (channel->ares == NULL) {
-        return TRANSFER_MORE; /* of one that was given up, and no other could be made */
+        return TRANSFER_MORE; /* of one that was given up */
     }
     ares_process_fd(channel->ares, readable_fd, writable_fd);
     return asked ? step_of(channel) : TRANSFER_MORE;
 }
 
-/* End the question: c-ares tells of it in on_answer. */
+/* End the question: c-ares tells of it in on_answer. What of it is still to be sent over TCP stays
+ * in the queue of a connection that is kept, but is freed (c-ares 1.18): no further with that. */
 static void give_up(struct dns_channel *channel)
 {
     ares_cancel(channel->ares);
     assert(!channel->asking);
+    if (channel->over_tcp) {
+        ares_close(channel);
+    }
 }
 
 enum transfer_step dns_channel_look(struct dns_channel *channel)
