@@ -155,3 +155,17 @@ class MockServerCase(CliCase):
 
     def stats(self):
         return strict_json(self.admin("/stats"))
+
+
+class DnsServerCase(MockServerCase):
+    """The same as a DNS server, and what it is going to say."""
+
+    def serve(self, *arguments):
+        return super().serve("--dns", *arguments)
+
+    def plan(self, names, *options):
+        done = self.run_program(MOCKSERVER, "--dns", *options, "--plan", ",".join(names))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        self.assertEqual(lines[0], ["name", "attempt", "outcome", "address", "delay_ms"])
+        return [dict(zip(lines[0], line)) for line in lines[1:]]

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from support import MOCKSERVER, MockServerCase, wait_for
+from support import MOCKSERVER, DnsServerCase, wait_for
 
 A, AAAA, TXT, OPT, ANY = 1, 28, 16, 41, 255
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
@@ -61,17 +61,7 @@ class Answer:
         assert authorities == 0 and end == len(data), data
 
 
-class DnsCase(MockServerCase):
-    def serve(self, *arguments):
-        return super().serve("--dns", *arguments)
-
-    def plan(self, names, *options):
-        done = self.run_program(MOCKSERVER, "--dns", *options, "--plan", ",".join(names))
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        lines = [line.split("\t") for line in done.stdout.splitlines()]
-        self.assertEqual(lines[0], ["name", "attempt", "outcome", "address", "delay_ms"])
-        return [dict(zip(lines[0], line)) for line in lines[1:]]
-
+class DnsCase(DnsServerCase):
     def udp(self, timeout=10):
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.addCleanup(client.close)
@@ -520,7 +510,7 @@ class Command(DnsCase):
 
     def test_no_download_asks_for_a_fault_of_dns(self):
         self.refused(64, "run", "--fault", "servfail@.1", says="status:CODE")
-        MockServerCase.serve(self)
+        super(DnsServerCase, self).serve()  # of flags
         client = self.tcp()
         client.sendall(b"GET /flags/cn/cn.gif?fault=drop HTTP/1.1\r\nHost: h\r\n\r\n")
         self.assertTrue(client.recv(4096).startswith(b"HTTP/1.1 400 "))
@@ -548,7 +538,7 @@ class Command(DnsCase):
         self.serve()
         self.assertEqual(self.admin("/healthz"), b"ok\n")
         stats = self.stats()
-        MockServerCase.serve(self)
+        super(DnsServerCase, self).serve()  # of flags
         shared = {"run", "accepted", "open", "max_open", "requests", "in_flight", "max_in_flight",
                   "faults", "distinct_keys", "bytes_out", "client_aborts", "bad_requests",
                   "sum_delay_ns", "max_delay_ns", "lateness", "turn", "first_request_ns",
