@@ -26,7 +26,8 @@ class ProbeCase(DnsServerCase):
 
     def lines(self, *arguments, code=0):
         """What is printed, without the reasons."""
-        return [line.split(" (")[0] for line in self.probe(*arguments, code=code).stdout.splitlines()]
+        done = self.probe(*arguments, code=code)
+        return [line.split(" (")[0] for line in done.stdout.splitlines()]
 
     def black_hole(self):
         """A port of UDP that hears everything and says nothing."""
@@ -265,9 +266,9 @@ class Limits(ProbeCase):
         delays = self.plan(NAMES[:10], "--delay", "uniform:1ms:30s")
         early = [line for line in delays if float(line["delay_ms"]) < 3000]
         self.assertTrue(0 < len(early) < 10)
-        process = subprocess.Popen([BENCH, "probe", "--delay", "uniform:1ms:30s", "--timeout", "60s",
-                                    *NAMES[:10]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, env=self.environment)
+        process = subprocess.Popen([BENCH, "probe", "--delay", "uniform:1ms:30s", "--timeout",
+                                    "60s", *NAMES[:10]], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=self.environment)
         lines = [process.stdout.readline()]
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)

@@ -717,6 +717,29 @@ static void test_a_server_may_end_its_tcp_connection_when_it_has_answered(void *
     }
 }
 
+/* c-ares frees the question, but leaves it in the queue of its connection: the place is idle by
+ * the time that the connection is made. */
+static void test_a_lookup_given_up_sends_nothing_more(void **state)
+{
+    MOCK(mock, "--delay", "600ms");
+    struct lying_dns server;
+    (void)state;
+
+    lying_dns_start(&server, DNS_TRUTH_LATE_TCP, false);
+    struct batch *batch = batch_new(3, 2, mock.dns);
+    (void)snprintf(batch->urls[0], URL_ROOM, "dns://%s/n0.dev", server.address);
+    batch->job.timeout_ns = 750 * NS_PER_MS;
+    batch_run(batch);
+    lying_dns_stop(&server);
+    assert_status(batch, 0, TRANSFER_TIMEOUT);
+    assert_zone(batch, 1, 0);
+    assert_zone(batch, 2, 0);
+    assert_int_equal(server.questions, 1);
+    assert_int_equal(server.streams, 0);
+    free(batch);
+    mock_stop(&mock);
+}
+
 /* ---- servers that are not to be believed ---- */
 
 struct lie_case {
@@ -969,6 +992,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_closed_port_is_refused_at_once),
         cmocka_unit_test(test_what_does_not_fit_a_datagram_is_asked_for_over_tcp),
         cmocka_unit_test(test_a_server_may_end_its_tcp_connection_when_it_has_answered),
+        cmocka_unit_test(test_a_lookup_given_up_sends_nothing_more),
         cmocka_unit_test(test_a_lie_is_not_believed),
         cmocka_unit_test(test_a_true_answer_is_believed_behind_a_lie),
         cmocka_unit_test(test_an_answer_that_comes_twice_is_no_answer_to_the_next_question),

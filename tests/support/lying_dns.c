@@ -21,6 +21,7 @@
 #define MESSAGE_BYTES 512
 #define STOP_POLL_MS 20
 #define DRIP_MS 10
+#define ROOM_TURNS 10    /* of STOP_POLL_MS, since the latest question */
 #define FLAG_ANSWER 0x80 /* QR, in byte 2 */
 #define FLAG_TRUNCATED 0x02
 
@@ -91,6 +92,7 @@ static size_t write_lie(enum dns_lie lie, const struct question *question, uint8
         out[7] = 0;
         return question->bytes;
     case DNS_TRUTH_OVER_TCP:
+    case DNS_TRUTH_LATE_TCP:
         out[2] |= FLAG_TRUNCATED;
         out[7] = 0;
         return question->bytes;
@@ -149,7 +151,7 @@ static bool hear_udp(struct lying_dns *server, struct question *question)
 }
 
 /* One question over TCP (RFC 1035 section 4.2.2), its answer, and the end. */
-static void serve_tcp(const struct lying_dns *server)
+static void serve_tcp(struct lying_dns *server)
 {
     const struct timeval patience = {.tv_sec = 5};
     struct question question = {.bytes = 0};
@@ -162,6 +164,7 @@ static void serve_tcp(const struct lying_dns *server)
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ssize_t bytes = recv(fd, data, sizeof data, 0); /* loopback brings it in one piece */
+    server->streams += bytes > 0;
     question.bytes = bytes > 2 ? question_bytes(data + 2, (size_t)bytes - 2) : 0;
     if (question.bytes > 0) {
         memcpy(question.data, data + 2, question.bytes);
@@ -173,10 +176,30 @@ static void serve_tcp(const struct lying_dns *server)
     (void)close(fd);
 }
 
+/* Leave no room for a connection: its first SYN is lost, and comes again after a second (RFC 6298
+ * section 2). */
+static void fill_up(struct lying_dns *server)
+{
+    struct sockaddr_in address;
+    socklen_t bytes = sizeof address;
+
+    assert_int_equal(getsockname(server->tcp_fd, (struct sockaddr *)&address, &bytes), 0);
+    server->filler_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(server->filler_fd, (struct sockaddr *)&address, bytes), 0);
+}
+
+/* When the SYN is lost. */
+static void make_room(struct lying_dns *server)
+{
+    (void)close(server->filler_fd);
+    server->filler_fd = -1;
+}
+
 static void *serve(void *user)
 {
     struct lying_dns *server = user;
     struct question question = {.bytes = 0};
+    int idle_turns = 0;
 
     while (!atomic_load(&server->stop)) {
         struct pollfd polled[] = {{.fd = server->udp_fd, .events = POLLIN},
@@ -184,14 +207,19 @@ static void *serve(void *user)
         bool repeats =
             question.bytes > 0 && (server->lie == DNS_LIE_FLOOD || server->lie == DNS_LIE_DRIP);
         int patience_ms = !repeats ? STOP_POLL_MS : server->lie == DNS_LIE_FLOOD ? 0 : DRIP_MS;
-        int ready = poll(polled, 2, patience_ms);
+        int ready = poll(polled, server->filler_fd < 0 ? 2 : 1, patience_ms);
+        idle_turns = ready > 0 ? 0 : idle_turns + 1;
+        if (server->filler_fd >= 0 && question.bytes > 0 && idle_turns == ROOM_TURNS) {
+            make_room(server);
+            continue;
+        }
         if (repeats) {
             send_lie(server, &question);
         }
         if (ready > 0 && polled[0].revents != 0 && hear_udp(server, &question)) {
             answer(server, &question);
         }
-        if (ready > 0 && polled[1].revents != 0) {
+        if (ready > 0 && server->filler_fd < 0 && polled[1].revents != 0) {
             serve_tcp(server);
         }
     }
@@ -220,7 +248,8 @@ void lying_dns_start(struct lying_dns *server, enum dns_lie lie, bool then_truth
     uint16_t port = 0;
     uint16_t other_port = 0;
 
-    *server = (struct lying_dns){.lie = lie, .then_truth = then_truth, .tcp_fd = -1};
+    *server =
+        (struct lying_dns){.lie = lie, .then_truth = then_truth, .tcp_fd = -1, .filler_fd = -1};
     for (int i = 0; i < 100 && server->tcp_fd < 0; i++) { /* a port that is free of both kinds */
         if (i > 0) {
             (void)close(server->udp_fd);
@@ -230,7 +259,10 @@ void lying_dns_start(struct lying_dns *server, enum dns_lie lie, bool then_truth
         server->tcp_fd = bound_socket(SOCK_STREAM, &port);
     }
     assert_true(server->tcp_fd >= 0);
-    assert_int_equal(listen(server->tcp_fd, 16), 0);
+    assert_int_equal(listen(server->tcp_fd, lie == DNS_TRUTH_LATE_TCP ? 0 : 16), 0);
+    if (lie == DNS_TRUTH_LATE_TCP) {
+        fill_up(server);
+    }
     server->other_fd = bound_socket(SOCK_DGRAM, &other_port);
     (void)snprintf(server->address, sizeof server->address, "127.0.0.1:%u", (unsigned)port);
     assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
@@ -243,6 +275,9 @@ void lying_dns_stop(struct lying_dns *server)
     (void)close(server->udp_fd);
     (void)close(server->other_fd);
     (void)close(server->tcp_fd);
+    if (server->filler_fd >= 0) {
+        (void)close(server->filler_fd);
+    }
 }
 
 size_t lying_dns_ports(const struct lying_dns *server)

@@ -29,6 +29,7 @@ enum dns_lie {
     DNS_LIE_FLOOD,      /* other ids without an end, as fast as they go */
     DNS_LIE_DRIP,       /* the same, one in 10 ms */
     DNS_TRUTH_OVER_TCP, /* truncated over UDP; over TCP it closes after each answer */
+    DNS_TRUTH_LATE_TCP, /* the same, but a connection is made only after a second */
     DNS_TRUTH_TWICE,    /* every answer comes two times */
 };
 
@@ -40,11 +41,13 @@ struct lying_dns {
     /* whom it heard over UDP, in order; read them when it is stopped */
     uint16_t ports[LYING_DNS_QUESTIONS_MAX];
     size_t questions;
+    size_t streams; /* of TCP that brought something */
 
     /* private */
     int udp_fd;
     int other_fd; /* bound to another port */
     int tcp_fd;
+    int filler_fd; /* a connection that leaves no room for another */
     _Atomic bool stop;
     pthread_t thread;
 };
