@@ -260,6 +260,42 @@ static void test_an_address_that_is_not_the_expected_one_is_a_mismatch(void **st
     lying_dns_stop(&server);
 }
 
+/* As servers do to spread the load: the body has to be the same each time. */
+static void test_several_addresses_are_told_in_one_order(void **state)
+{
+    struct lying_dns server;
+    uint32_t addresses[LYING_DNS_MANY];
+    (void)state;
+
+    for (uint32_t i = 0; i < LYING_DNS_MANY; i++) {
+        addresses[i] = htonl(LYING_DNS_TRUTH + i);
+    }
+    lying_dns_start(&server, DNS_TRUTH_MANY, false);
+    struct batch *batch = batch_new(9, 3, server.address);
+    batch_run(batch);
+    lying_dns_stop(&server);
+    assert_all(batch, TRANSFER_OK);
+    for (size_t i = 0; i < 9; i++) {
+        assert_int_equal(batch->results[i].body_bytes, sizeof addresses);
+        assert_true(batch->results[i].body_xxh3 == body_hash(addresses, sizeof addresses));
+    }
+    free(batch);
+}
+
+static void test_a_name_without_an_address_is_not_found(void **state)
+{
+    struct lying_dns server;
+    (void)state;
+
+    lying_dns_start(&server, DNS_TRUTH_NO_DATA, false);
+    struct batch *batch = batch_new(4, 2, server.address);
+    batch_run(batch);
+    lying_dns_stop(&server);
+    assert_all(batch, TRANSFER_NOT_FOUND);
+    assert_string_equal(batch->results[0].message, "the name has no address");
+    free(batch);
+}
+
 static void test_each_name_is_asked_of_its_own_server(void **state)
 {
     MOCK(mock, "--seed", "0");
@@ -975,6 +1011,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_name_gets_what_the_zone_has),
         cmocka_unit_test(test_a_name_is_the_same_in_capitals_and_with_its_last_dot),
         cmocka_unit_test(test_an_address_that_is_not_the_expected_one_is_a_mismatch),
+        cmocka_unit_test(test_several_addresses_are_told_in_one_order),
+        cmocka_unit_test(test_a_name_without_an_address_is_not_found),
         cmocka_unit_test(test_each_name_is_asked_of_its_own_server),
         cmocka_unit_test(test_a_server_may_have_an_ipv6_address),
         cmocka_unit_test(test_as_many_are_in_flight_as_asked_for_and_never_more),

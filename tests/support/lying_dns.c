@@ -19,6 +19,7 @@
 #define HEAD_BYTES 12
 #define RECORD_BYTES 16
 #define MESSAGE_BYTES 512
+#define ANSWER_BYTES (MESSAGE_BYTES + LYING_DNS_MANY * RECORD_BYTES)
 #define STOP_POLL_MS 20
 #define DRIP_MS 10
 #define ROOM_TURNS 10    /* of STOP_POLL_MS, since the latest question */
@@ -44,24 +45,45 @@ static size_t question_bytes(const uint8_t *data, size_t bytes)
 }
 
 /* @return its bytes */
-static size_t write_answer(const struct question *question, uint32_t address, uint8_t *out)
+static size_t write_answer(const struct question *question, const uint32_t *addresses, size_t count,
+                           uint8_t *out)
 {
     const uint8_t record[] = {0xc0, HEAD_BYTES, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4};
-    const uint32_t in_order = htonl(address);
+    uint8_t *at = out + question->bytes;
 
     memcpy(out, question->data, question->bytes);
     out[2] |= FLAG_ANSWER;
     memset(out + 6, 0, 6);
-    out[7] = 1; /* ANCOUNT */
-    memcpy(out + question->bytes, record, sizeof record);
-    memcpy(out + question->bytes + sizeof record, &in_order, sizeof in_order);
-    return question->bytes + RECORD_BYTES;
+    out[7] = (uint8_t)count; /* ANCOUNT */
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t in_order = htonl(addresses[i]);
+        memcpy(at, record, sizeof record);
+        memcpy(at + sizeof record, &in_order, sizeof in_order);
+        at += RECORD_BYTES;
+    }
+    return (size_t)(at - out);
+}
+
+/* @return its bytes */
+static size_t write_truth(const struct lying_dns *server, const struct question *question,
+                          uint8_t *out)
+{
+    uint32_t addresses[LYING_DNS_MANY] = {LYING_DNS_TRUTH};
+    size_t count = server->lie == DNS_TRUTH_NO_DATA ? 0 : 1;
+
+    if (server->lie == DNS_TRUTH_MANY) {
+        count = LYING_DNS_MANY;
+        for (size_t i = 0; i < count; i++) {
+            addresses[i] = LYING_DNS_TRUTH + (uint32_t)((i + server->questions) % count);
+        }
+    }
+    return write_answer(question, addresses, count, out);
 }
 
 /* @return its bytes */
 static size_t write_lie(enum dns_lie lie, const struct question *question, uint8_t *out)
 {
-    size_t bytes = write_answer(question, LYING_DNS_LIE, out);
+    size_t bytes = write_answer(question, &(uint32_t){LYING_DNS_LIE}, 1, out);
 
     switch (lie) {
     case DNS_LIE_SHORT:
@@ -109,22 +131,28 @@ static void send_to(int fd, const struct question *question, const uint8_t *data
 
 static void send_truth(const struct lying_dns *server, const struct question *question)
 {
-    uint8_t out[MESSAGE_BYTES + RECORD_BYTES];
+    uint8_t out[ANSWER_BYTES];
 
-    send_to(server->udp_fd, question, out, write_answer(question, LYING_DNS_TRUTH, out));
+    send_to(server->udp_fd, question, out, write_truth(server, question, out));
 }
 
 static void send_lie(const struct lying_dns *server, const struct question *question)
 {
-    uint8_t out[MESSAGE_BYTES + RECORD_BYTES];
+    uint8_t out[ANSWER_BYTES];
     size_t bytes = write_lie(server->lie, question, out);
 
     send_to(server->lie == DNS_LIE_PORT ? server->other_fd : server->udp_fd, question, out, bytes);
 }
 
+static bool tells_truth(enum dns_lie lie)
+{
+    return lie == DNS_LIE_NONE || lie == DNS_TRUTH_TWICE || lie == DNS_TRUTH_MANY ||
+           lie == DNS_TRUTH_NO_DATA;
+}
+
 static void answer(const struct lying_dns *server, const struct question *question)
 {
-    if (server->lie == DNS_LIE_NONE || server->lie == DNS_TRUTH_TWICE) {
+    if (tells_truth(server->lie)) {
         send_truth(server, question);
     } else {
         send_lie(server, question);
@@ -156,7 +184,7 @@ static void serve_tcp(struct lying_dns *server)
     const struct timeval patience = {.tv_sec = 5};
     struct question question = {.bytes = 0};
     uint8_t data[2 + MESSAGE_BYTES];
-    uint8_t out[2 + MESSAGE_BYTES + RECORD_BYTES];
+    uint8_t out[2 + ANSWER_BYTES];
 
     int fd = accept4(server->tcp_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) {
@@ -168,7 +196,7 @@ static void serve_tcp(struct lying_dns *server)
     question.bytes = bytes > 2 ? question_bytes(data + 2, (size_t)bytes - 2) : 0;
     if (question.bytes > 0) {
         memcpy(question.data, data + 2, question.bytes);
-        size_t out_bytes = write_answer(&question, LYING_DNS_TRUTH, out + 2);
+        size_t out_bytes = write_truth(server, &question, out + 2);
         out[0] = (uint8_t)(out_bytes >> 8);
         out[1] = (uint8_t)out_bytes;
         (void)send(fd, out, 2 + out_bytes, MSG_NOSIGNAL);

@@ -13,7 +13,8 @@
 
 #define LYING_DNS_QUESTIONS_MAX 256
 #define LYING_DNS_TRUTH 0xc0000201u /* 192.0.2.1: the true address of every name */
-#define LYING_DNS_LIE 0xc6336401u   /* 198.51.100.1: what the lies say */
+#define LYING_DNS_MANY 3
+#define LYING_DNS_LIE 0xc6336401u /* 198.51.100.1: what the lies say */
 
 enum dns_lie {
     DNS_LIE_NONE,
@@ -30,6 +31,8 @@ enum dns_lie {
     DNS_LIE_DRIP,       /* the same, one in 10 ms */
     DNS_TRUTH_OVER_TCP, /* truncated over UDP; over TCP it closes after each answer */
     DNS_TRUTH_LATE_TCP, /* the same, but a connection is made only after a second */
+    DNS_TRUTH_MANY,     /* LYING_DNS_MANY addresses from the true one on, first another each time */
+    DNS_TRUTH_NO_DATA,  /* the name is there, but has no address */
     DNS_TRUTH_TWICE,    /* every answer comes two times */
 };
 
