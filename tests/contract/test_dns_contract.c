@@ -981,6 +981,53 @@ static void test_fresh_sockets_carry_one_lookup_each(void **state)
     free(batch);
 }
 
+/* Sockets that have the port for their peer (proc(5)): those in use, be it by no descriptor. */
+struct sockets_seen {
+    char peer[16];
+    _Atomic uint32_t most;
+};
+
+static void count_sockets(void *user, size_t index, const struct transfer_result *result)
+{
+    struct sockets_seen *seen = user;
+    char line[256];
+    uint32_t count = 0;
+    FILE *table = fopen("/proc/net/udp", "re");
+
+    (void)index, (void)result;
+    while (table != NULL && fgets(line, sizeof line, table) != NULL) {
+        count += strstr(line, seen->peer) != NULL;
+    }
+    if (table != NULL) {
+        (void)fclose(table);
+    }
+    if (count > seen->most) {
+        seen->most = count;
+    }
+}
+
+/* What still watches a closed socket keeps it, and its port. */
+static void test_a_socket_that_is_given_up_is_gone_while_the_run_goes_on(void **state)
+{
+    char address[32];
+    int fd = bound_socket(address);
+    struct batch *batch = batch_new(12, 1, address);
+    struct sockets_seen seen = {.most = 0};
+    struct download_hooks hooks = {.user = &seen, .on_complete = count_sockets};
+    (void)state;
+
+    (void)snprintf(seen.peer, sizeof seen.peer, " 0100007F:%04X ",
+                   (unsigned)strtoul(strchr(address, ':') + 1, NULL, 10));
+    batch->job.timeout_ns = 20 * NS_PER_MS;
+    batch->job.flags = DOWNLOAD_FRESH_CONNECTIONS;
+    batch->job.hooks = &hooks;
+    batch_run(batch);
+    assert_all(batch, TRANSFER_TIMEOUT);
+    assert_in_range(seen.most, 1, 4); /* the server's own, that in use and those that just go */
+    free(batch);
+    (void)close(fd);
+}
+
 static void test_nothing_stays_open_after_a_run(void **state)
 {
     MOCK(mock, "--fault", "truncate@.3", "--fault", "drop@.1", "--fault", "servfail@.1");
@@ -1040,6 +1087,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_caller_is_heard_while_wrong_answers_drip_in),
         cmocka_unit_test(test_a_socket_is_kept_from_lookup_to_lookup),
         cmocka_unit_test(test_fresh_sockets_carry_one_lookup_each),
+        cmocka_unit_test(test_a_socket_that_is_given_up_is_gone_while_the_run_goes_on),
         cmocka_unit_test(test_nothing_stays_open_after_a_run),
     };
     char reason[BENCH_REASON_BYTES] = "";
