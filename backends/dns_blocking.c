@@ -29,7 +29,7 @@ static nfds_t sockets_of(const struct dns_channel *channel, struct pollfd polled
 
 static int patience_ms(const struct dns_channel *channel)
 {
-    uint64_t limit_ns = raw_run_is_watched(channel->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t limit_ns = job_run_is_watched(channel->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
     uint64_t now_ns = clock_now_ns();
     uint64_t left_ns = channel->look_ns > now_ns ? channel->look_ns - now_ns : 0;
 

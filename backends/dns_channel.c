@@ -38,7 +38,7 @@ void dns_engine_release(void)
     ares_library_cleanup();
 }
 
-void dns_channel_init(struct dns_channel *channel, struct raw_run *run, dns_watch *watch,
+void dns_channel_init(struct dns_channel *channel, struct job_run *run, dns_watch *watch,
                       void *user)
 {
     *channel = (struct dns_channel){.run = run, .watch = watch, .user = user};
@@ -81,7 +81,7 @@ static int on_socket(ares_socket_t fd, int type, void *user)
 
     (void)fd;
     channel->over_tcp = channel->over_tcp || type == SOCK_STREAM;
-    channel->connection = raw_run_connection(channel->run);
+    channel->connection = job_run_connection(channel->run);
     transfer_connection(&channel->transfer, channel->connection);
     return 0;
 }

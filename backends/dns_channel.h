@@ -26,7 +26,7 @@
 #define BENCH_DNS_CHANNEL_H
 
 #include "dns_url.h"
-#include "raw_run.h"
+#include "job_run.h"
 #include "transfer.h"
 
 #include <ares.h>
@@ -42,7 +42,7 @@ typedef void dns_watch(void *user, int fd, bool readable, bool writable);
 
 struct dns_channel {
     struct transfer transfer;
-    struct raw_run *run;
+    struct job_run *run;
     uint64_t now_ns;  /* when the latest call returned */
     uint64_t look_ns; /* when to call dns_channel_look at the latest */
 
@@ -63,7 +63,7 @@ int dns_engine_init(void);
 void dns_engine_release(void);
 
 /** @param watch  NULL when the model asks which sockets there are: ares_getsock(3) */
-void dns_channel_init(struct dns_channel *channel, struct raw_run *run, dns_watch *watch,
+void dns_channel_init(struct dns_channel *channel, struct job_run *run, dns_watch *watch,
                       void *user);
 
 /** Gives up its sockets: `watch` is told. A zeroed channel is fine. */

@@ -40,7 +40,7 @@ struct place {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     struct place *places;
     uint32_t place_count;
     uint32_t active; /* places that are not idle */
@@ -81,7 +81,7 @@ static void on_watch(void *user, int fd, bool readable, bool writable)
         result = epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event);
     }
     if (result < 0) {
-        raw_run_fail(place->loop->run, -errno);
+        job_run_fail(place->loop->run, -errno);
     }
 }
 
@@ -98,7 +98,7 @@ static enum transfer_step place_next(struct place *place)
     const uint64_t now_ns = clock_now_ns(); /* the loop may have slept since it last looked */
     size_t index = 0;
 
-    if (raw_run_take(loop->run, &index, now_ns)) {
+    if (job_run_take(loop->run, &index, now_ns)) {
         return dns_channel_start(&place->channel, index, now_ns);
     }
     loop->active--;
@@ -162,7 +162,7 @@ static void loop_cancel(struct loop *loop)
 static int loop_patience_ms(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->looks);
-    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = job_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (first != NULL && first->deadline_ns < loop->now_ns + patience_ns) {
         patience_ns = first->deadline_ns > loop->now_ns ? first->deadline_ns - loop->now_ns : 0;
@@ -176,7 +176,7 @@ static int loop_wait(struct loop *loop, struct epoll_event events[static EVENTS_
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, loop_patience_ms(loop));
 
     if (count < 0 && errno != EINTR) {
-        raw_run_fail(loop->run, -errno);
+        job_run_fail(loop->run, -errno);
     }
     return count;
 }
@@ -190,7 +190,7 @@ static void loop_run(struct loop *loop)
         place_advance(&loop->places[i], TRANSFER_DONE);
     }
     loop->now_ns = clock_now_ns();
-    while (loop->active > 0 && raw_run_goes_on(loop->run)) {
+    while (loop->active > 0 && job_run_goes_on(loop->run)) {
         int count = loop_wait(loop, events);
         for (int i = 0; i < count; i++) {
             loop_dispatch(loop, &events[i]);
@@ -205,7 +205,7 @@ static void loop_run(struct loop *loop)
 
 /* ---- set up and torn down ---- */
 
-static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_count)
+static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_count)
 {
     *loop = (struct loop){.run = run, .epoll_fd = -1};
     deadlines_init(&loop->looks);
@@ -238,13 +238,13 @@ static void loop_release(struct loop *loop)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
     struct loop loop;
 
-    int result = loop_init(&loop, run, raw_run_share(run, number, raw_run_loops(run)));
+    int result = loop_init(&loop, run, job_run_share(run, number, job_run_loops(run)));
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -253,7 +253,7 @@ static void loop_main(struct raw_run *run, uint32_t number)
 
 static int dns_epoll_download_many(const struct download_job *job, struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
@@ -262,8 +262,8 @@ static int dns_epoll_download_many(const struct download_job *job, struct transf
     if (result < 0) {
         return result;
     }
-    raw_run_begin(&run, job, results);
-    result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+    job_run_init(&run, job, results);
+    result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     dns_engine_release();
     return result;
 }

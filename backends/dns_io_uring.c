@@ -54,7 +54,7 @@ struct watch {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     struct io_uring ring;
     struct place *places;
     uint32_t place_count;
@@ -85,7 +85,7 @@ static void loop_submit(struct loop *loop)
     int result = io_uring_submit(&loop->ring);
 
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-        raw_run_fail(loop->run, result);
+        job_run_fail(loop->run, result);
     }
 }
 
@@ -100,7 +100,7 @@ static struct io_uring_sqe *sqe_get(struct loop *loop)
         sqe = io_uring_get_sqe(&loop->ring);
     }
     if (sqe == NULL) {
-        raw_run_fail(loop->run, -EBUSY);
+        job_run_fail(loop->run, -EBUSY);
         sqe = &loop->lost;
     }
     return sqe;
@@ -166,7 +166,7 @@ static void on_watch(void *user, int fd, bool readable, bool writable)
 
     int result = watches_reserve(loop, fd);
     if (result < 0) {
-        raw_run_fail(loop->run, result);
+        job_run_fail(loop->run, result);
         return;
     }
     struct watch *watch = &loop->watches[fd];
@@ -192,7 +192,7 @@ static enum transfer_step place_next(struct place *place)
     const uint64_t now_ns = clock_now_ns(); /* the loop may have slept since it last looked */
     size_t index = 0;
 
-    if (raw_run_take(loop->run, &index, now_ns)) {
+    if (job_run_take(loop->run, &index, now_ns)) {
         return dns_channel_start(&place->channel, index, now_ns);
     }
     loop->active--;
@@ -224,7 +224,7 @@ static void socket_ready(struct loop *loop, int fd, int events)
     watch->polled = false;
     watch->generation++;
     if (events < 0) {
-        raw_run_fail(loop->run, events);
+        job_run_fail(loop->run, events);
         return;
     }
     place_advance(place, dns_channel_ready(&place->channel, readable ? fd : ARES_SOCKET_BAD,
@@ -277,7 +277,7 @@ static void loop_cancel(struct loop *loop)
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->looks);
-    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = job_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (first != NULL && first->deadline_ns < loop->now_ns + patience_ns) {
         patience_ns = first->deadline_ns > loop->now_ns ? first->deadline_ns - loop->now_ns : 0;
@@ -298,7 +298,7 @@ static void loop_wait(struct loop *loop)
     int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
-        raw_run_fail(loop->run, result);
+        job_run_fail(loop->run, result);
     }
 }
 
@@ -310,7 +310,7 @@ static void loop_reap(struct loop *loop)
     unsigned seen = 0;
 
     io_uring_for_each_cqe (&loop->ring, head, cqe) {
-        if (seen == seen_max || !raw_run_goes_on(loop->run)) {
+        if (seen == seen_max || !job_run_goes_on(loop->run)) {
             break;
         }
         loop_dispatch(loop, cqe);
@@ -326,7 +326,7 @@ static void loop_run(struct loop *loop)
         place_advance(&loop->places[i], TRANSFER_DONE);
     }
     loop->now_ns = clock_now_ns();
-    while (loop->active > 0 && raw_run_goes_on(loop->run)) {
+    while (loop->active > 0 && job_run_goes_on(loop->run)) {
         loop_wait(loop);
         loop_reap(loop);
         loop->now_ns = clock_now_ns();
@@ -378,20 +378,20 @@ static void loop_release(struct loop *loop)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
-    const uint32_t place_count = raw_run_share(run, number, raw_run_loops(run));
+    const uint32_t place_count = job_run_share(run, number, job_run_loops(run));
     struct loop loop = {.run = run};
 
     deadlines_init(&loop.looks);
     int result = ring_init(&loop, place_count);
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
         return;
     }
     result = places_init(&loop, place_count);
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -401,7 +401,7 @@ static void loop_main(struct raw_run *run, uint32_t number)
 static int dns_io_uring_download_many(const struct download_job *job,
                                       struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
@@ -410,8 +410,8 @@ static int dns_io_uring_download_many(const struct download_job *job,
     if (result < 0) {
         return result;
     }
-    raw_run_begin(&run, job, results);
-    result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+    job_run_init(&run, job, results);
+    result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     dns_engine_release();
     return result;
 }

@@ -42,7 +42,7 @@ struct watch {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     uv_loop_t uv;
     uv_timer_t cancel_poll; /* runs when the caller may want to stop */
     struct place *places;
@@ -137,7 +137,7 @@ static void on_watch(void *user, int fd, bool readable, bool writable)
             &(*link)->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0), on_ready);
     }
     if (result < 0) {
-        raw_run_fail(place->loop->run, result);
+        job_run_fail(place->loop->run, result);
     }
 }
 
@@ -173,7 +173,7 @@ static enum transfer_step place_next(struct place *place)
     const uint64_t now_ns = clock_now_ns();
     size_t index = 0;
 
-    if (raw_run_take(loop->run, &index, now_ns)) {
+    if (job_run_take(loop->run, &index, now_ns)) {
         return dns_channel_start(&place->channel, index, now_ns);
     }
     loop->active--;
@@ -194,7 +194,7 @@ static void place_advance(struct place *place, enum transfer_step step)
     } else {
         (void)uv_timer_stop(&place->timer);
     }
-    if (!raw_run_goes_on(place->loop->run)) {
+    if (!job_run_goes_on(place->loop->run)) {
         uv_stop(&place->loop->uv);
     }
 }
@@ -207,7 +207,7 @@ static void on_cancel_poll(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
 
-    if (!raw_run_goes_on(loop->run)) {
+    if (!job_run_goes_on(loop->run)) {
         uv_stop(&loop->uv); /* another thread has failed */
     }
     if (loop->cancelled || !transfer_cancelled(loop->run->job)) {
@@ -238,7 +238,7 @@ static void loop_run(struct loop *loop)
 
 /* ---- set up and torn down ---- */
 
-static int loop_init(struct loop *loop, struct raw_run *run)
+static int loop_init(struct loop *loop, struct job_run *run)
 {
     *loop = (struct loop){.run = run};
     int result = uv_loop_init(&loop->uv);
@@ -285,18 +285,18 @@ static void loop_release(struct loop *loop)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
     struct loop loop;
 
     int result = loop_init(&loop, run);
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
         return;
     }
-    result = places_init(&loop, raw_run_share(run, number, raw_run_loops(run)));
+    result = places_init(&loop, job_run_share(run, number, job_run_loops(run)));
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -305,7 +305,7 @@ static void loop_main(struct raw_run *run, uint32_t number)
 
 static int dns_libuv_download_many(const struct download_job *job, struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
@@ -314,8 +314,8 @@ static int dns_libuv_download_many(const struct download_job *job, struct transf
     if (result < 0) {
         return result;
     }
-    raw_run_begin(&run, job, results);
-    result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+    job_run_init(&run, job, results);
+    result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     dns_engine_release();
     return result;
 }

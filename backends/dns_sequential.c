@@ -42,7 +42,7 @@ static void sequential_finish(struct dns_channel *channel, enum transfer_step st
 static int dns_sequential_download_many(const struct download_job *job,
                                         struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
     struct dns_channel channel; /* the one place in flight */
     size_t index = 0;
 
@@ -50,9 +50,9 @@ static int dns_sequential_download_many(const struct download_job *job,
     if (result < 0) {
         return result;
     }
-    raw_run_begin(&run, job, results);
+    job_run_init(&run, job, results);
     dns_channel_init(&channel, &run, NULL, NULL);
-    while (raw_run_take(&run, &index, channel.now_ns)) {
+    while (job_run_take(&run, &index, channel.now_ns)) {
         sequential_finish(&channel, sequential_start(&channel, index));
     }
     dns_channel_release(&channel);

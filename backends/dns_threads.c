@@ -18,7 +18,7 @@
 
 /* Addresses of an answer and a message lie on the stack of a lookup. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define THREAD_STACK_BYTES RAW_RUN_STACK_DEFAULT
+#define THREAD_STACK_BYTES JOB_RUN_STACK_DEFAULT
 #else
 #define THREAD_STACK_BYTES ((size_t)128 * 1024)
 #endif
@@ -46,14 +46,14 @@ static void worker_finish(struct dns_channel *channel, enum transfer_step step)
     }
 }
 
-static void worker_main(struct raw_run *run, uint32_t number)
+static void worker_main(struct job_run *run, uint32_t number)
 {
     struct dns_channel channel; /* this thread's place in flight */
     size_t index = 0;
 
     (void)number;
     dns_channel_init(&channel, run, NULL, NULL);
-    while (raw_run_take(run, &index, channel.now_ns)) {
+    while (job_run_take(run, &index, channel.now_ns)) {
         worker_finish(&channel, worker_start(&channel, index));
     }
     dns_channel_release(&channel);
@@ -62,7 +62,7 @@ static void worker_main(struct raw_run *run, uint32_t number)
 static int dns_threads_download_many(const struct download_job *job,
                                      struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
@@ -71,8 +71,8 @@ static int dns_threads_download_many(const struct download_job *job,
     if (result < 0) {
         return result;
     }
-    raw_run_begin(&run, job, results);
-    result = raw_run_threads(&run, run.place_count, THREAD_STACK_BYTES, worker_main);
+    job_run_init(&run, job, results);
+    result = job_run_threads(&run, run.place_count, THREAD_STACK_BYTES, worker_main);
     dns_engine_release();
     return result;
 }

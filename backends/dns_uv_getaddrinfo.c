@@ -21,7 +21,7 @@
 
 #include "clock.h"
 #include "dns_url.h"
-#include "raw_run.h"
+#include "job_run.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ struct place {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     uv_loop_t uv;
     uv_timer_t cancel_poll;
     struct place *places;
@@ -164,7 +164,7 @@ static enum transfer_step place_next(struct place *place)
     const uint64_t now_ns = clock_now_ns();
     size_t index = 0;
 
-    if (raw_run_take(loop->run, &index, now_ns)) {
+    if (job_run_take(loop->run, &index, now_ns)) {
         transfer_start(&place->transfer, index, now_ns);
         return TRANSFER_AGAIN;
     }
@@ -223,7 +223,7 @@ static void loop_run(struct loop *loop)
 
 static int places_init(struct loop *loop)
 {
-    struct raw_run *run = loop->run;
+    struct job_run *run = loop->run;
 
     loop->places = calloc(run->place_count, sizeof loop->places[0]);
     if (loop->places == NULL) {
@@ -273,7 +273,7 @@ static bool asks_this_machine(const struct download_job *job)
 static int dns_uv_getaddrinfo_download_many(const struct download_job *job,
                                             struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
     struct loop loop = {.run = &run};
 
     if (job->count == 0) {
@@ -282,7 +282,7 @@ static int dns_uv_getaddrinfo_download_many(const struct download_job *job,
     if (!asks_this_machine(job)) {
         return -EOPNOTSUPP;
     }
-    raw_run_begin(&run, job, results);
+    job_run_init(&run, job, results);
     int result = uv_loop_init(&loop.uv);
     if (result < 0) {
         return result;

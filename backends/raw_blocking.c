@@ -26,7 +26,7 @@
  */
 static uint64_t patience_of(const struct blocking_place *place, uint64_t left_ns)
 {
-    const uint64_t max_ns = raw_run_is_watched(place->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    const uint64_t max_ns = job_run_is_watched(place->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
     uint64_t patience_ns = left_ns > PATIENCE_EXACT_NS ? left_ns - left_ns / 8 : left_ns;
 
     return patience_ns < max_ns ? patience_ns : max_ns;
@@ -45,7 +45,7 @@ static int patience_set(const struct blocking_place *place, int option, uint64_t
 {
     const uint64_t deadline_ns = place->exchange.transfer.deadline_ns;
 
-    if (!raw_run_goes_on(place->run) || transfer_cancelled(place->run->job)) {
+    if (!job_run_goes_on(place->run) || transfer_cancelled(place->run->job)) {
         return ECANCELED;
     }
     if (place->now_ns >= deadline_ns) {
@@ -142,7 +142,7 @@ enum transfer_step blocking_connect(struct blocking_place *place)
     if (os_error != 0) {
         return exchange_fail(&place->exchange, os_error, place->now_ns);
     }
-    place->number = raw_run_connection(place->run);
+    place->number = job_run_connection(place->run);
     return TRANSFER_MORE;
 }
 
@@ -238,7 +238,7 @@ enum transfer_step blocking_save(struct blocking_place *place)
     return exchange_saved(&place->exchange, -result, place->now_ns);
 }
 
-int blocking_place_init(struct blocking_place *place, struct raw_run *run)
+int blocking_place_init(struct blocking_place *place, struct job_run *run)
 {
     *place = (struct blocking_place){.run = run, .fd = -1, .now_ns = clock_now_ns()};
     exchange_init(&place->exchange, run->job, run->results, &run->endpoints);

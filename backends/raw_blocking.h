@@ -12,10 +12,10 @@
 #define BENCH_RAW_BLOCKING_H
 
 #include "exchange.h"
-#include "raw_run.h"
+#include "job_run.h"
 
 struct blocking_place {
-    struct raw_run *run;
+    struct job_run *run;
     struct exchange exchange;
     char *buffer;
     uint64_t now_ns; /* when the latest call returned */
@@ -31,7 +31,7 @@ struct blocking_place {
 };
 
 /** @return 0 or -ENOMEM; blocking_place_release is fine either way */
-int blocking_place_init(struct blocking_place *place, struct raw_run *run);
+int blocking_place_init(struct blocking_place *place, struct job_run *run);
 void blocking_place_release(struct blocking_place *place);
 
 /** Begin request `index`. @return TRANSFER_AGAIN: ask; TRANSFER_DONE: it failed at once */

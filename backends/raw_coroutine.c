@@ -1,7 +1,7 @@
 /*
  * Model:    straight-line code that awaits: every place in flight is a coroutine whose code reads
  *           like that of a program with one transfer, and a loop continues those that may go on
- * Threads:  one, or one for each of `loops`; they share two counters and a word to stop (raw_run.h)
+ * Threads:  one, or one for each of `loops`; they share two counters and a word to stop (job_run.h)
  * Waits in: epoll_pwait2(2) (epoll_wait(2) before Linux 5.11)
  * Woken by: a socket that can be read; written, while connecting or after a short send; the first
  *           deadline
@@ -27,7 +27,7 @@
 #include "coroutine.h"
 #include "deadlines.h"
 #include "exchange.h"
-#include "raw_run.h"
+#include "job_run.h"
 #include "raw_socket.h"
 #include "save.h"
 
@@ -65,7 +65,7 @@ struct place {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     struct place *places;
     uint32_t place_count;
     uint32_t started; /* places that have begun */
@@ -239,7 +239,7 @@ static int place_connect(struct place *place)
     int result = await_connect(place);
     if (result == 0) {
         place->peer = place->exchange.endpoint;
-        place->number = raw_run_connection(place->loop->run);
+        place->number = job_run_connection(place->loop->run);
         place->used = false;
     }
     return result;
@@ -322,7 +322,7 @@ static void place_main(void *user)
     struct loop *loop = place->loop;
     size_t index = 0;
 
-    while (raw_run_take(loop->run, &index, loop->now_ns)) {
+    while (job_run_take(loop->run, &index, loop->now_ns)) {
         place_download(place, index);
     }
     connection_close(place);
@@ -337,7 +337,7 @@ static void place_resume(struct place *place, int woken)
     place->woken = woken;
     int result = coroutine_resume(&place->coroutine);
     if (result < 0) {
-        raw_run_fail(place->loop->run, result);
+        job_run_fail(place->loop->run, result);
     }
 }
 
@@ -345,7 +345,7 @@ static void loop_expire(struct loop *loop)
 {
     struct deadline_link *first = deadlines_first(&loop->deadlines);
 
-    while (first != NULL && first->deadline_ns <= loop->now_ns && raw_run_goes_on(loop->run)) {
+    while (first != NULL && first->deadline_ns <= loop->now_ns && job_run_goes_on(loop->run)) {
         place_resume(place_of_deadline(first), -ETIMEDOUT);
         first = deadlines_first(&loop->deadlines);
     }
@@ -357,7 +357,7 @@ static void loop_cancel(struct loop *loop)
     struct deadline_link *first = NULL;
 
     loop->cancelled = true;
-    while ((first = deadlines_first(&loop->deadlines)) != NULL && raw_run_goes_on(loop->run)) {
+    while ((first = deadlines_first(&loop->deadlines)) != NULL && job_run_goes_on(loop->run)) {
         place_resume(place_of_deadline(first), -ECANCELED);
     }
 }
@@ -365,7 +365,7 @@ static void loop_cancel(struct loop *loop)
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->deadlines);
-    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = job_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (loop->started < loop->place_count) {
         return 0;
@@ -397,7 +397,7 @@ static int loop_wait(struct loop *loop, struct epoll_event events[static EVENTS_
                            (int)((patience_ns + NS_PER_MS - 1) / NS_PER_MS));
     }
     if (count < 0 && errno != EINTR) {
-        raw_run_fail(loop->run, -errno);
+        job_run_fail(loop->run, -errno);
     }
     return count;
 }
@@ -415,7 +415,7 @@ static void loop_run(struct loop *loop)
     struct epoll_event events[EVENTS_MAX];
 
     loop->active = loop->place_count;
-    while (loop->active > 0 && raw_run_goes_on(loop->run)) {
+    while (loop->active > 0 && job_run_goes_on(loop->run)) {
         loop_start(loop);
         int count = loop_wait(loop, events);
         /* A place has one descriptor and so at most one event in a batch: none can be of a
@@ -433,7 +433,7 @@ static void loop_run(struct loop *loop)
 
 /* ---- set up and torn down ---- */
 
-static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_count)
+static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_count)
 {
     *loop = (struct loop){.run = run, .epoll_fd = -1};
     deadlines_init(&loop->deadlines);
@@ -479,13 +479,13 @@ static void loop_release(struct loop *loop)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
     struct loop loop;
 
-    int result = loop_init(&loop, run, raw_run_share(run, number, raw_run_loops(run)));
+    int result = loop_init(&loop, run, job_run_share(run, number, job_run_loops(run)));
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -495,16 +495,16 @@ static void loop_main(struct raw_run *run, uint32_t number)
 static int raw_coroutine_download_many(const struct download_job *job,
                                        struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
     }
-    int result = raw_run_init(&run, job, results);
+    int result = job_run_init_http(&run, job, results);
     if (result == 0) {
-        result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+        result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     }
-    raw_run_release(&run);
+    job_run_release(&run);
     return result;
 }
 

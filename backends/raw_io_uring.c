@@ -1,7 +1,7 @@
 /*
  * Model:    completions: the kernel is handed whole operations and tells when they are over
  * Threads:  one, or one for each of `loops`, each with a ring; they share two counters and a word
- *           to stop (raw_run.h)
+ *           to stop (job_run.h)
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
  * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
  * Syscalls per transfer: 0.1 to 0.2 at 64 in flight: one call carries the news of many transfers
@@ -27,7 +27,7 @@
 #include "clock.h"
 #include "deadlines.h"
 #include "exchange.h"
-#include "raw_run.h"
+#include "job_run.h"
 #include "raw_socket.h"
 #include "ring_save.h"
 #include "ring_setup.h"
@@ -112,7 +112,7 @@ struct place {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     struct io_uring ring;
     struct place *places;
     struct ring_save *saves; /* one for each place */
@@ -165,7 +165,7 @@ static void loop_submit(struct loop *loop)
     int result = io_uring_submit(&loop->ring);
 
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-        raw_run_fail(loop->run, result);
+        job_run_fail(loop->run, result);
     }
 }
 
@@ -180,7 +180,7 @@ static struct io_uring_sqe *sqe_get(struct loop *loop)
         sqe = io_uring_get_sqe(&loop->ring);
     }
     if (sqe == NULL) {
-        raw_run_fail(loop->run, -EBUSY);
+        job_run_fail(loop->run, -EBUSY);
         sqe = &loop->lost;
     }
     return sqe;
@@ -364,7 +364,7 @@ static enum transfer_step place_next(struct loop *loop, struct place *place)
         connection_close(loop, place);
         return TRANSFER_MORE;
     }
-    while (raw_run_take(loop->run, &index, loop->now_ns)) {
+    while (job_run_take(loop->run, &index, loop->now_ns)) {
         if (exchange_start(&place->exchange, index, loop->now_ns) == TRANSFER_MORE) {
             return TRANSFER_AGAIN;
         }
@@ -443,7 +443,7 @@ static void connected(struct loop *loop, struct place *place, int result)
         place_fail(loop, place, -result);
         return;
     }
-    place->number = raw_run_connection(loop->run);
+    place->number = job_run_connection(loop->run);
     request_send(loop, place);
 }
 
@@ -629,7 +629,7 @@ static void loop_cancel(struct loop *loop)
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->deadlines);
-    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = job_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (loop->started < loop->place_count) {
         return 0;
@@ -660,7 +660,7 @@ static void loop_wait(struct loop *loop)
     }
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
-        raw_run_fail(loop->run, result);
+        job_run_fail(loop->run, result);
     }
 }
 
@@ -701,7 +701,7 @@ static void loop_start(struct loop *loop)
 static void loop_run(struct loop *loop)
 {
     loop->active = loop->place_count;
-    while (loop->active > 0 && raw_run_goes_on(loop->run)) {
+    while (loop->active > 0 && job_run_goes_on(loop->run)) {
         loop_start(loop);
         loop_wait(loop);
         loop_reap(loop);
@@ -759,7 +759,7 @@ static int buffers_init(struct loop *loop)
 
 static int places_init(struct loop *loop)
 {
-    struct raw_run *run = loop->run;
+    struct job_run *run = loop->run;
 
     loop->places = calloc(loop->place_count, sizeof *loop->places);
     if (loop->places == NULL) {
@@ -783,7 +783,7 @@ static int places_init(struct loop *loop)
     return 0;
 }
 
-static int loop_init(struct loop *loop, struct raw_run *run, uint32_t place_count)
+static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_count)
 {
     *loop = (struct loop){.run = run, .place_count = place_count, .batch = 1, .ring.ring_fd = -1};
     deadlines_init(&loop->deadlines);
@@ -921,13 +921,13 @@ static void loop_release(struct loop *loop)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
     struct loop loop;
 
-    int result = loop_init(&loop, run, raw_run_share(run, number, raw_run_loops(run)));
+    int result = loop_init(&loop, run, job_run_share(run, number, job_run_loops(run)));
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -937,16 +937,16 @@ static void loop_main(struct raw_run *run, uint32_t number)
 static int raw_io_uring_download_many(const struct download_job *job,
                                       struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
     }
-    int result = raw_run_init(&run, job, results);
+    int result = job_run_init_http(&run, job, results);
     if (result == 0) {
-        result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+        result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     }
-    raw_run_release(&run);
+    job_run_release(&run);
     return result;
 }
 

@@ -22,7 +22,7 @@
 #include "clock.h"
 #include "deadlines.h"
 #include "exchange.h"
-#include "raw_run.h"
+#include "job_run.h"
 #include "raw_socket.h"
 #include "uv_save.h"
 
@@ -71,7 +71,7 @@ struct place {
 };
 
 struct loop {
-    struct raw_run *run;
+    struct job_run *run;
     uv_loop_t uv;
     uv_idle_t starter;   /* until every place has begun */
     uv_timer_t patience; /* goes off at the first deadline, or to look around */
@@ -145,7 +145,7 @@ static void on_closed(uv_handle_t *handle)
     struct place *place = handle->data;
 
     place->closing = false;
-    if (place->state == PLACE_CONNECTING && raw_run_goes_on(place->loop->run)) {
+    if (place->state == PLACE_CONNECTING && job_run_goes_on(place->loop->run)) {
         place->loop->now_ns = clock_now_ns();
         place_advance(place, connect_start(place));
     }
@@ -245,7 +245,7 @@ static void on_connect(uv_connect_t *connect, int status)
         place_fail(place, -status);
         return;
     }
-    place->number = raw_run_connection(place->loop->run);
+    place->number = job_run_connection(place->loop->run);
     place_advance(place, request_send(place));
 }
 
@@ -326,7 +326,7 @@ static enum transfer_step place_next(struct place *place)
     if (!connection_is_kept(place)) {
         connection_close(place);
     }
-    while (raw_run_take(loop->run, &index, loop->now_ns)) {
+    while (job_run_take(loop->run, &index, loop->now_ns)) {
         if (exchange_start(&place->exchange, index, loop->now_ns) == TRANSFER_MORE) {
             return TRANSFER_AGAIN;
         }
@@ -403,7 +403,7 @@ static void loop_cancel(struct loop *loop)
 static uint64_t loop_patience_ns(const struct loop *loop)
 {
     const struct deadline_link *first = deadlines_first(&loop->deadlines);
-    uint64_t patience_ns = raw_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
+    uint64_t patience_ns = job_run_is_watched(loop->run) ? CANCEL_POLL_NS : WAIT_MAX_NS;
 
     if (first != NULL && first->deadline_ns < loop->now_ns + patience_ns) {
         patience_ns = first->deadline_ns > loop->now_ns ? first->deadline_ns - loop->now_ns : 0;
@@ -422,7 +422,7 @@ static void on_patience(uv_timer_t *timer)
     if (!loop->cancelled && transfer_cancelled(loop->run->job)) {
         loop_cancel(loop);
     }
-    if (!raw_run_goes_on(loop->run)) {
+    if (!job_run_goes_on(loop->run)) {
         uv_stop(&loop->uv);
     }
     patience_start(loop);
@@ -465,7 +465,7 @@ static void loop_run(struct loop *loop)
 
 static int places_init(struct loop *loop, uint32_t place_count)
 {
-    struct raw_run *run = loop->run;
+    struct job_run *run = loop->run;
 
     loop->buffer = malloc(BUFFER_BYTES);
     loop->places = calloc(place_count, sizeof loop->places[0]);
@@ -488,7 +488,7 @@ static int places_init(struct loop *loop, uint32_t place_count)
     return 0;
 }
 
-static int loop_init(struct loop *loop, struct raw_run *run)
+static int loop_init(struct loop *loop, struct job_run *run)
 {
     *loop = (struct loop){.run = run};
     deadlines_init(&loop->deadlines);
@@ -550,20 +550,20 @@ static void pipe_signal_restore(const sigset_t *before)
 }
 
 /* On a thread of its own when there are several. */
-static void loop_main(struct raw_run *run, uint32_t number)
+static void loop_main(struct job_run *run, uint32_t number)
 {
     struct loop loop;
     sigset_t before;
 
     int result = loop_init(&loop, run);
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
         return;
     }
     pipe_signal_block(&before);
-    result = places_init(&loop, raw_run_share(run, number, raw_run_loops(run)));
+    result = places_init(&loop, job_run_share(run, number, job_run_loops(run)));
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         loop_run(&loop);
     }
@@ -573,16 +573,16 @@ static void loop_main(struct raw_run *run, uint32_t number)
 
 static int raw_libuv_download_many(const struct download_job *job, struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
     }
-    int result = raw_run_init(&run, job, results);
+    int result = job_run_init_http(&run, job, results);
     if (result == 0) {
-        result = raw_run_threads(&run, raw_run_loops(&run), RAW_RUN_STACK_DEFAULT, loop_main);
+        result = job_run_threads(&run, job_run_loops(&run), JOB_RUN_STACK_DEFAULT, loop_main);
     }
-    raw_run_release(&run);
+    job_run_release(&run);
     return result;
 }
 

@@ -11,8 +11,8 @@
  * more than it works: the processor falls asleep and is woken for every single answer.
  */
 #include "backend.h"
+#include "job_run.h"
 #include "raw_blocking.h"
-#include "raw_run.h"
 
 static enum transfer_step sequential_start(struct blocking_place *place, size_t index)
 {
@@ -44,7 +44,7 @@ static void sequential_loop(struct blocking_place *place)
 {
     size_t index = 0;
 
-    while (raw_run_take(place->run, &index, place->now_ns)) {
+    while (job_run_take(place->run, &index, place->now_ns)) {
         sequential_finish(place, sequential_start(place, index));
     }
 }
@@ -52,12 +52,12 @@ static void sequential_loop(struct blocking_place *place)
 static int raw_sequential_download_many(const struct download_job *job,
                                         struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
     }
-    int result = raw_run_init(&run, job, results);
+    int result = job_run_init_http(&run, job, results);
     if (result == 0) {
         struct blocking_place place; /* the one place in flight */
         result = blocking_place_init(&place, &run);
@@ -66,7 +66,7 @@ static int raw_sequential_download_many(const struct download_job *job,
         }
         blocking_place_release(&place);
     }
-    raw_run_release(&run);
+    job_run_release(&run);
     return result;
 }
 

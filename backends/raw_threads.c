@@ -12,13 +12,13 @@
  * stretches of memory, and waking a thread takes longer than serving it.
  */
 #include "backend.h"
+#include "job_run.h"
 #include "raw_blocking.h"
-#include "raw_run.h"
 
 /* A transfer needs less than 16 KiB, the buffer is not on the stack, and the rest is for hooks.
  * Sanitizers make frames several times as large. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define THREAD_STACK_BYTES RAW_RUN_STACK_DEFAULT
+#define THREAD_STACK_BYTES JOB_RUN_STACK_DEFAULT
 #else
 #define THREAD_STACK_BYTES ((size_t)64 * 1024)
 #endif
@@ -53,19 +53,19 @@ static void worker_loop(struct blocking_place *place)
 {
     size_t index = 0;
 
-    while (raw_run_take(place->run, &index, place->now_ns)) {
+    while (job_run_take(place->run, &index, place->now_ns)) {
         worker_finish(place, worker_start(place, index));
     }
 }
 
-static void worker_main(struct raw_run *run, uint32_t number)
+static void worker_main(struct job_run *run, uint32_t number)
 {
     struct blocking_place place; /* this thread's place in flight */
 
     (void)number;
     int result = blocking_place_init(&place, run);
     if (result < 0) {
-        raw_run_fail(run, result);
+        job_run_fail(run, result);
     } else {
         worker_loop(&place);
     }
@@ -75,16 +75,16 @@ static void worker_main(struct raw_run *run, uint32_t number)
 static int raw_threads_download_many(const struct download_job *job,
                                      struct transfer_result *results)
 {
-    struct raw_run run;
+    struct job_run run;
 
     if (job->count == 0) {
         return 0;
     }
-    int result = raw_run_init(&run, job, results);
+    int result = job_run_init_http(&run, job, results);
     if (result == 0) {
-        result = raw_run_threads(&run, run.place_count, THREAD_STACK_BYTES, worker_main);
+        result = job_run_threads(&run, run.place_count, THREAD_STACK_BYTES, worker_main);
     }
-    raw_run_release(&run);
+    job_run_release(&run);
     return result;
 }
 

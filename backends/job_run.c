@@ -1,4 +1,4 @@
-#include "raw_run.h"
+#include "job_run.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,36 +7,36 @@
 
 struct thread {
     pthread_t id;
-    struct raw_run *run;
+    struct job_run *run;
     uint32_t number;
-    void (*main)(struct raw_run *run, uint32_t number);
+    void (*main)(struct job_run *run, uint32_t number);
 };
 
-void raw_run_begin(struct raw_run *run, const struct download_job *job,
-                   struct transfer_result *results)
+void job_run_init(struct job_run *run, const struct download_job *job,
+                  struct transfer_result *results)
 {
-    *run = (struct raw_run){.job = job, .results = results};
+    *run = (struct job_run){.job = job, .results = results};
     run->place_count = job->count < job->concurrency ? (uint32_t)job->count : job->concurrency;
 }
 
-int raw_run_init(struct raw_run *run, const struct download_job *job,
-                 struct transfer_result *results)
+int job_run_init_http(struct job_run *run, const struct download_job *job,
+                      struct transfer_result *results)
 {
-    raw_run_begin(run, job, results);
+    job_run_init(run, job, results);
     return endpoint_table_init(&run->endpoints, job);
 }
 
-void raw_run_release(struct raw_run *run)
+void job_run_release(struct job_run *run)
 {
     endpoint_table_release(&run->endpoints);
 }
 
-bool raw_run_take(struct raw_run *run, size_t *index, uint64_t now_ns)
+bool job_run_take(struct job_run *run, size_t *index, uint64_t now_ns)
 {
     const struct download_job *job = run->job;
 
     /* The counter orders nothing: what a thread reads of the job was written before it began. */
-    while (raw_run_goes_on(run)) {
+    while (job_run_goes_on(run)) {
         *index = atomic_fetch_add_explicit(&run->next, 1, memory_order_relaxed);
         if (*index >= job->count) {
             return false;
@@ -49,7 +49,7 @@ bool raw_run_take(struct raw_run *run, size_t *index, uint64_t now_ns)
     return false;
 }
 
-void raw_run_fail(struct raw_run *run, int error)
+void job_run_fail(struct job_run *run, int error)
 {
     int none = 0;
 
@@ -57,13 +57,13 @@ void raw_run_fail(struct raw_run *run, int error)
     (void)atomic_compare_exchange_strong(&run->error, &none, error);
 }
 
-uint32_t raw_run_share(const struct raw_run *run, uint32_t number, uint32_t count)
+uint32_t job_run_share(const struct job_run *run, uint32_t number, uint32_t count)
 {
     assert(number < count);
     return run->place_count / count + (number < run->place_count % count);
 }
 
-uint32_t raw_run_loops(const struct raw_run *run)
+uint32_t job_run_loops(const struct job_run *run)
 {
     return run->job->loops < run->place_count ? run->job->loops : run->place_count;
 }
@@ -77,7 +77,7 @@ static void *thread_start(void *user)
 }
 
 /* @return how many were made; the run is stopped when that is not all of them */
-static uint32_t threads_start(struct raw_run *run, struct thread *threads, uint32_t count,
+static uint32_t threads_start(struct job_run *run, struct thread *threads, uint32_t count,
                               size_t stack_bytes)
 {
     pthread_attr_t attributes;
@@ -85,17 +85,17 @@ static uint32_t threads_start(struct raw_run *run, struct thread *threads, uint3
 
     int result = pthread_attr_init(&attributes);
     if (result != 0) {
-        raw_run_fail(run, -result);
+        job_run_fail(run, -result);
         return 0;
     }
-    if (stack_bytes != RAW_RUN_STACK_DEFAULT) {
+    if (stack_bytes != JOB_RUN_STACK_DEFAULT) {
         (void)pthread_attr_setstacksize(&attributes, stack_bytes); /* else the default */
     }
-    while (started < count && raw_run_goes_on(run)) {
+    while (started < count && job_run_goes_on(run)) {
         struct thread *thread = &threads[started];
         result = pthread_create(&thread->id, &attributes, thread_start, thread);
         if (result != 0) {
-            raw_run_fail(run, -result);
+            job_run_fail(run, -result);
             break;
         }
         started++;
@@ -104,8 +104,8 @@ static uint32_t threads_start(struct raw_run *run, struct thread *threads, uint3
     return started;
 }
 
-int raw_run_threads(struct raw_run *run, uint32_t count, size_t stack_bytes,
-                    void (*thread_main)(struct raw_run *run, uint32_t number))
+int job_run_threads(struct job_run *run, uint32_t count, size_t stack_bytes,
+                    void (*thread_main)(struct job_run *run, uint32_t number))
 {
     struct thread *threads = NULL;
     uint32_t started = 0;
@@ -121,7 +121,7 @@ int raw_run_threads(struct raw_run *run, uint32_t count, size_t stack_bytes,
         }
         started = threads_start(run, threads, count - 1, stack_bytes);
     }
-    if (raw_run_goes_on(run)) {
+    if (job_run_goes_on(run)) {
         thread_main(run, 0);
     }
     for (uint32_t i = 0; i < started; i++) {
