@@ -206,6 +206,14 @@ static error_t parse_dns(const char *text, struct command_line *line)
     return error;
 }
 
+static error_t parse_tld(const char *text, struct command_line *line)
+{
+    line->tld = text;
+    return dns_name_is_valid(text)
+               ? 0
+               : log_error_once(&line->refused, "--tld '%s': want a domain, as dev or co.uk", text);
+}
+
 static error_t parse_timeout(const char *text, struct command_line *line)
 {
     uint64_t *timeout_ns = &line->options->timeout_ns;
@@ -253,8 +261,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case KEY_TLD:
-        line->tld = arg;
-        return 0;
+        return parse_tld(arg, line);
     case KEY_KEYWORDS:
         line->keywords = arg;
         return 0;

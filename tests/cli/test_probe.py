@@ -281,7 +281,8 @@ class Limits(ProbeCase):
 class Refusals(ProbeCase):
     def test_a_bad_value_is_told_in_one_line(self):
         for arguments, says in (
-                (["--tld=a..b", "x"], "not a domain name"),
+                (["--tld=a..b", "x"], "want a domain"),
+                (["--tld=", "x"], "want a domain"),
                 (["--max-req=0"], "--max-req '0'"),
                 (["--max-req=65537"], "--max-req '65537'"),
                 (["-m", "x"], "--max-req 'x'"),
