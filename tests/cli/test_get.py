@@ -67,6 +67,15 @@ class Flags(GetCase):
                 self.assertEqual(downloaded, "20 flags downloaded.")
                 self.assertRegex(elapsed, r"^Elapsed time: \d+\.\d\ds$")
 
+    def test_several_loops_share_the_list_and_lose_nothing(self):
+        for backend in ("raw_epoll", "raw_libuv", "raw_io_uring"):
+            for loops in ("1", "3"):
+                with self.subTest(backend=backend, loops=loops):
+                    done = self.bench("get", "-a", "-m", "8", "-b", backend, "--loops", loops, "-o",
+                                      f"{backend}-{loops}")
+                    self.assertIn("\n194 flags downloaded.\n", done.stdout)
+                    self.assertEqual(len(self.folder_of(f"{backend}-{loops}")), 194)
+
     def test_errors_are_those_that_the_server_plans_on_every_backend(self):
         codes = POP20[:5]
         plan = self.run_program(MOCKSERVER, "--plan", ",".join(code.lower() for code in codes),
@@ -160,6 +169,8 @@ class Flags(GetCase):
                 (["-b", "null"], "--backend 'null': downloads nothing"),
                 (["-b", "raw_*"], "want one backend"),
                 (["--timeout", "5"], "--timeout '5'"),
+                (["--loops", "0"], "--loops '0': want a whole number from 1 to 256"),
+                (["--loops", "2", "-b", "curl_multi"], "--loops 2: curl_multi runs one loop only"),
                 (["-i", "urls", "BR"], "--input-file: codes"),
                 (["-i", "nowhere"], "--input-file 'nowhere': No such file"),
                 (["--bogus"], "'--bogus'")]:
