@@ -39,16 +39,6 @@
 #define LATE_NS (50 * NS_PER_MS)
 #define TRIALS 4
 
-#if defined(__SANITIZE_THREAD__)
-/* libuv closes what a loop has by syscall(2), unseen: to the sanitizer a number is still of the
- * loop that had it, when a socket of another thread gets it. */
-__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:epoll_create1\nrace:eventfd\n";
-}
-#endif
-
 static const struct bench_backend *backend;
 
 /* A job on the heap of the test, with room for its texts. */
