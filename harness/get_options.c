@@ -162,19 +162,6 @@ static error_t parse_server(const char *text, struct command_line *line)
     return 0;
 }
 
-static error_t parse_timeout(const char *text, struct command_line *line)
-{
-    uint64_t *timeout_ns = &line->options->timeout_ns;
-
-    if (quantity_parse_duration_ns(text, timeout_ns) != 0 || *timeout_ns < NS_PER_MS ||
-        *timeout_ns > 86400 * NS_PER_S) {
-        return log_error_once(&line->refused,
-                              "--timeout '%s': want a duration from 1ms to 1440m, as 500ms or 30s",
-                              text);
-    }
-    return 0;
-}
-
 static error_t parse_file_bytes(const char *text, struct command_line *line)
 {
     uint64_t *bytes = &line->options->body_bytes_max;
@@ -247,7 +234,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_SEED:
         return option_number("--seed", arg, 0, UINT64_MAX, &options->seed, &line->refused);
     case KEY_TIMEOUT:
-        return parse_timeout(arg, line);
+        return option_timeout("--timeout", arg, &options->timeout_ns, &line->refused);
     case KEY_MAX_FILESIZE:
         return parse_file_bytes(arg, line);
     case 's':

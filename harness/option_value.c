@@ -2,6 +2,9 @@
 
 #include "log.h"
 
+#include "backends/clock.h"
+#include "mockserver/quantity.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +34,16 @@ int option_u32(const char *option, const char *text, uint32_t low, uint32_t high
 
     *value = (uint32_t)wide;
     return error;
+}
+
+int option_timeout(const char *option, const char *text, uint64_t *timeout_ns, bool *said)
+{
+    if (quantity_parse_duration_ns(text, timeout_ns) != 0 || *timeout_ns < NS_PER_MS ||
+        *timeout_ns > 86400 * NS_PER_S) {
+        return log_error_once(said, "%s '%s': want a duration from 1ms to 1440m, as 500ms or 30s",
+                              option, text);
+    }
+    return 0;
 }
 
 int option_dns(const char *option, const char *text, char server[DNS_SERVER_BYTES], bool *said)

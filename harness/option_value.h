@@ -13,6 +13,9 @@ int option_number(const char *option, const char *text, uint64_t low, uint64_t h
 int option_u32(const char *option, const char *text, uint32_t low, uint32_t high, uint32_t *value,
                bool *said);
 
+/** The time limit of an attempt, from 1 ms to 24 h, with a unit. @return 0 or EINVAL */
+int option_timeout(const char *option, const char *text, uint64_t *timeout_ns, bool *said);
+
 /** A DNS server to ask; `server` is empty for "system". @return 0 or EINVAL */
 int option_dns(const char *option, const char *text, char server[DNS_SERVER_BYTES], bool *said);
 

@@ -7,7 +7,6 @@
 
 #include "backends/clock.h"
 #include "mockserver/delay.h"
-#include "mockserver/quantity.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -214,19 +213,6 @@ static error_t parse_tld(const char *text, struct command_line *line)
                : log_error_once(&line->refused, "--tld '%s': want a domain, as dev or co.uk", text);
 }
 
-static error_t parse_timeout(const char *text, struct command_line *line)
-{
-    uint64_t *timeout_ns = &line->options->timeout_ns;
-
-    if (quantity_parse_duration_ns(text, timeout_ns) != 0 || *timeout_ns < NS_PER_MS ||
-        *timeout_ns > 3600 * NS_PER_S) {
-        return log_error_once(&line->refused,
-                              "--timeout '%s': want a duration from 1ms to 60m, as 500ms or 5s",
-                              text);
-    }
-    return 0;
-}
-
 static error_t parse_delay(const char *text, struct command_line *line)
 {
     struct delay_spec spec;
@@ -276,7 +262,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_SEED:
         return option_number("--seed", arg, 0, UINT64_MAX, &options->seed, &line->refused);
     case KEY_TIMEOUT:
-        return parse_timeout(arg, line);
+        return option_timeout("--timeout", arg, &options->timeout_ns, &line->refused);
     case KEY_DNS:
         return parse_dns(arg, line);
     case KEY_DELAY:

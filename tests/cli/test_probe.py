@@ -287,7 +287,7 @@ class Refusals(ProbeCase):
                 (["--max-req=65537"], "--max-req '65537'"),
                 (["-m", "x"], "--max-req 'x'"),
                 (["--timeout=0"], "--timeout '0'"),
-                (["--timeout=61m"], "--timeout '61m'"),
+                (["--timeout=1441m"], "--timeout '1441m'"),
                 (["--timeout=5"], "--timeout '5'"),
                 (["--retries=101"], "--retries '101'"),
                 (["--retries=-1"], "--retries '-1'"),
