@@ -84,6 +84,7 @@ static void put_traffic(json_t *stats, const struct counters *counters)
     put_sum(stats, counters, "distinct_keys", offsetof(struct loop_counters, distinct_keys));
     put_sum(stats, counters, "duplicates", offsetof(struct loop_counters, duplicates));
     put_sum(stats, counters, "other_run", offsetof(struct loop_counters, other_run));
+    put_sum(stats, counters, "batched", offsetof(struct loop_counters, batched));
     put_sum(stats, counters, "bytes_out", offsetof(struct loop_counters, bytes_out));
     put_sum(stats, counters, "client_aborts", offsetof(struct loop_counters, client_aborts));
     put_sum(stats, counters, "bad_requests", offsetof(struct loop_counters, bad_requests));

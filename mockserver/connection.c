@@ -133,6 +133,9 @@ static void connection_close(struct connection *connection)
         counters_add(&loop->own_counters->bytes_out, 0 - unsent_bytes(connection));
     }
     connection->state = CONNECTION_CLOSING;
+    if (connection->batch_place > 0) {
+        send_batch_take_back(&loop->sends, connection->batch_place);
+    }
     deadline_clear(&loop->deadlines, &connection->deadline);
     patrol_remove(connection);
     leave_flight(connection);
@@ -359,6 +362,66 @@ static void send_more(struct connection *connection)
     send_later(connection);
 }
 
+/* An answer that nothing holds up and that lies in one piece waits for the others of this turn;
+ * but not where it would make those late that have a deadline. @return whether it does */
+static bool send_with_others(struct connection *connection)
+{
+    struct event_loop *loop = connection->loop;
+    struct iovec pieces[2];
+    if (send_batch_is_full(&loop->sends) || loop->deadlines.count > 0 ||
+        connection->head == loop->head_buffer || next_pieces(connection, pieces) != 1 ||
+        pieces[0].iov_len != unsent_bytes(connection)) {
+        return false;
+    }
+    connection->batch_place =
+        send_batch_add(&loop->sends, connection, connection->fd, pieces[0]);
+    return true;
+}
+
+/* @param sent  bytes or -errno, of an answer that has left the batch */
+static void batch_sent(struct connection *connection, int sent, uint64_t now_ns)
+{
+    connection->batch_place = 0;
+    connection->now_ns = now_ns;
+    if (sent < 0 && sent != -EAGAIN && sent != -EINTR) {
+        connection_abort(connection);
+        return;
+    }
+    note_sent(connection, sent < 0 ? 0 : (size_t)sent);
+    if (unsent_bytes(connection) == 0) {
+        reply_finish(connection);
+    } else {
+        enter_again(connection, connection->reply.counted);
+        send_more(connection);
+    }
+    consume_spill(connection);
+}
+
+/* Until there is nothing more to answer: what was sent may be followed by a request that is here
+ * already, of a client that does not wait. */
+void connection_send_batch(struct event_loop *loop)
+{
+    while (loop->sends.count > 0) {
+        struct send_item items[SEND_BATCH_MAX];
+        size_t count = loop->sends.count;
+        for (size_t i = 0; i < count; i++) {
+            if (loop->sends.items[i].connection != NULL) {
+                leave_before_last(loop->sends.items[i].connection);
+            }
+        }
+        send_batch_submit(&loop->sends);
+        counters_add(&loop->own_counters->batched, count);
+        memcpy(items, loop->sends.items, count * sizeof(items[0]));
+        loop->sends.count = 0;
+        uint64_t now_ns = clock_now_ns();
+        for (size_t i = 0; i < count; i++) {
+            if (items[i].connection != NULL) {
+                batch_sent(items[i].connection, items[i].sent, now_ns);
+            }
+        }
+    }
+}
+
 static void make_head(struct connection *connection)
 {
     struct event_loop *loop = connection->loop;
@@ -405,7 +468,9 @@ static void send_start(struct connection *connection, uint64_t now_ns)
             histogram_add(&loop->own_counters->lateness, clock_now_ns() - connection->due_ns);
         }
     }
-    send_more(connection);
+    if (reply->delay_ns > 0 || !send_with_others(connection)) {
+        send_more(connection);
+    }
 }
 
 /* --- answering --- */
@@ -604,6 +669,9 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     }
     if ((events & UV_READABLE) != 0 && connection->state != CONNECTION_CLOSING) {
         receive_once(connection);
+    }
+    if (loop->sends.count == SEND_BATCH_MAX) {
+        connection_send_batch(loop);
     }
     event_loop_serve_due(loop, now_ns, 1);
 }

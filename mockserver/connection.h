@@ -64,6 +64,7 @@ struct connection {
     uint64_t slice_left; /* body bytes that may be sent before the next slice is due */
     uint64_t pace_ns;    /* when that is */
     char *own_head;      /* a head that could not be sent at once; to free */
+    size_t batch_place;  /* in loop->sends; 0: not there */
 
     char *spill; /* read, but not used yet */
     size_t spill_bytes;
@@ -81,6 +82,9 @@ void connection_open(struct event_loop *loop, int fd);
 
 /** Answer the request at hand; takes over reply->owned. */
 void connection_reply(struct connection *connection, const struct reply *reply);
+
+/** Send the answers that wait for the end of the turn. */
+void connection_send_batch(struct event_loop *loop);
 
 /** Those that have waited for their clients too long; serves due answers in between. */
 void connection_close_idle(struct event_loop *loop);

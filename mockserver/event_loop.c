@@ -60,6 +60,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct event_loop *loop = prepare->data;
     struct deadline_queue *deadlines = &loop->deadlines;
+    connection_send_batch(loop);
     if (deadlines->count == 0 && !loop->in_turn) {
         (void)uv_idle_stop(&loop->awake);
         deadline_queue_arm(deadlines, 0);
@@ -204,10 +205,14 @@ int event_loop_reserve(struct event_loop *loop, size_t count)
 
 void event_loop_run(struct event_loop *loop)
 {
+    if (loop->canned != NULL) {
+        send_batch_open(&loop->sends);
+    }
     while (!atomic_load(&loop->stop)) {
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     }
     connection_close_all(loop);
+    send_batch_close(&loop->sends);
     close_own(loop);
 }
 

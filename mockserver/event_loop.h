@@ -4,6 +4,8 @@
  * Whose turn it is: due answers and new requests alternate, one of each as long as there are
  * both. With due answers first, a loop that has a burst to answer would leave the requests that
  * follow unread, find them all at once at its end, and so answer the next burst later still.
+ * Answers that nothing delays are sent together at the end of a turn, unless there are deadlines
+ * to keep.
  */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
@@ -11,6 +13,7 @@
 #include "counters.h"
 #include "deadline.h"
 #include "reply_head.h"
+#include "send_batch.h"
 
 #include <uv.h>
 
@@ -55,6 +58,7 @@ struct event_loop {
     struct loop_counters *own_counters;
     struct histogram *turns;   /* NULL: not timed */
     struct canned_set *canned; /* NULL: none */
+    struct send_batch sends;   /* the answers of this turn that wait for its end */
     struct connection *open;   /* all */
     struct connection *free;   /* to use again */
     struct connection *patrol; /* all, the one looked at longest ago first */

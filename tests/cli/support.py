@@ -125,8 +125,8 @@ class CliCase(unittest.TestCase):
 class MockServerCase(CliCase):
     """A mock server of its own, which ends without a word on stderr."""
 
-    def serve(self, *arguments):
-        server = subprocess.Popen([MOCKSERVER, *arguments], stdout=subprocess.PIPE, text=True,
+    def serve(self, *arguments, under=()):
+        server = subprocess.Popen([*under, MOCKSERVER, *arguments], stdout=subprocess.PIPE, text=True,
                                   stderr=subprocess.PIPE, env=self.environment)
         self.addCleanup(server.stdout.close)
         self.addCleanup(server.stderr.close)

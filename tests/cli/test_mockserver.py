@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from support import BUILD, MOCKSERVER, MockServerCase, alive, strict_json, wait_for
+from support import BUILD, DENY_IO_URING, MOCKSERVER, MockServerCase, alive, strict_json, wait_for
 
 
 class Client:
@@ -212,6 +212,64 @@ class Answers(ServerCase):
             self.assertEqual(len(client.get("/flags/cn/cn.gif?size=30000")[2]), 30000)
             # The first slice, a hundredth of a second's worth, goes at once.
             self.assertGreaterEqual(time.monotonic() - begin, 0.29)
+
+
+class Batches(ServerCase):
+    """Answers that nothing delays are sent together, where there is io_uring."""
+    CODES = ["cn", "br", "us", "zz", "de", "in"]
+
+    def bodies(self):
+        with self.client() as client:
+            return {cc: client.get(f"/flags/{cc}/{cc}.gif")[2] for cc in self.CODES}
+
+    def pipeline(self, count):
+        """Answers of so many requests on each of 8 connections that read late."""
+        wanted = self.bodies()
+        clients = [self.client() for _ in range(8)]
+        codes = (self.CODES * count)[:count]
+        for client in clients:
+            client.send("".join(f"GET /flags/{cc}/{cc}.gif HTTP/1.1\r\nHost: h\r\n\r\n"
+                                for cc in codes))
+        for client in clients:
+            with client:
+                for cc in codes:
+                    status, _, body = client.reply()
+                    self.assertEqual(status, 404 if cc == "zz" else 200)
+                    self.assertEqual(body, wanted[cc])
+        return self.stats()
+
+    def test_they_are_whole_and_in_order_for_clients_that_read_late(self):
+        self.serve()
+        stats = self.pipeline(300)
+        self.assertEqual(stats["requests"], 8 * 300 + len(self.CODES))
+        self.assertEqual((stats["client_aborts"], stats["in_flight"]), (0, 0))
+        if stats["batched"] == 0:
+            self.skipTest("no io_uring here")
+        self.assertLessEqual(stats["batched"], stats["requests"])
+
+    def test_without_io_uring_each_is_sent_by_itself(self):
+        self.serve(under=[DENY_IO_URING])
+        stats = self.pipeline(50)
+        self.assertEqual(stats["requests"], 8 * 50 + len(self.CODES))
+        self.assertEqual(stats["batched"], 0)
+
+    def test_answers_with_a_deadline_are_not_kept_waiting(self):
+        self.serve("--delay", "1ms")
+        self.assertEqual(self.pipeline(10)["batched"], 0)
+
+    def test_a_client_that_is_gone_takes_nobody_along(self):
+        self.serve()
+        wanted = self.bodies()
+        with self.client() as client:
+            for _ in range(200):
+                gone = self.client()
+                gone.send("GET /flags/cn/cn.gif HTTP/1.1\r\nHost: h\r\n\r\n" * 20)
+                gone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+                gone.socket.close()
+                self.assertEqual(client.get("/flags/cn/cn.gif")[2], wanted["cn"])
+        wait_for(lambda: self.stats()["open"] == 0)
+        self.assertEqual(self.stats()["in_flight"], 0)
 
 
 class Plan(ServerCase):

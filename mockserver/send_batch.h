@@ -1,0 +1,68 @@
+/**
+ * Answers of one turn of a loop, sent by one io_uring_enter(2) instead of a send(2) each. It costs
+ * server and client less: requests are all read before the first answer goes out, so a client is
+ * woken for many answers at once.
+ *
+ * A send of the ring ends within the submission (raw_io_uring.c says why), so nothing is pending
+ * when send_batch_submit returns, and what was handed to it need not be kept.
+ *
+ * Threads: it belongs to the thread that opened it.
+ */
+#ifndef MOCKSERVER_SEND_BATCH_H
+#define MOCKSERVER_SEND_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+#endif
+
+#define SEND_BATCH_MAX 64
+
+struct connection;
+
+struct send_item {
+    struct connection *connection; /* NULL: taken back */
+    int fd;
+    struct iovec piece;
+    int sent; /* by send_batch_submit: bytes, fewer when the socket takes no more; -errno */
+};
+
+/** Zeroed: not open, and always full. */
+struct send_batch {
+#ifdef HAVE_LIBURING
+    struct io_uring ring;
+#endif
+    struct send_item items[SEND_BATCH_MAX];
+    size_t count;
+    bool is_open;
+};
+
+/** Nothing happens where there is no io_uring(7): then each answer is sent by itself. */
+void send_batch_open(struct send_batch *batch);
+void send_batch_close(struct send_batch *batch);
+
+static inline bool send_batch_is_full(const struct send_batch *batch)
+{
+    return !batch->is_open || batch->count == SEND_BATCH_MAX;
+}
+
+/** There must be room. @return its place, from 1, for send_batch_take_back */
+static inline size_t send_batch_add(struct send_batch *batch, struct connection *connection, int fd,
+                                    struct iovec piece)
+{
+    batch->items[batch->count] = (struct send_item){connection, fd, piece, 0};
+    return ++batch->count;
+}
+
+static inline void send_batch_take_back(struct send_batch *batch, size_t place)
+{
+    batch->items[place - 1].connection = NULL;
+}
+
+/** Send all items and fill in `sent`; they stay until the caller sets `count` to 0. */
+void send_batch_submit(struct send_batch *batch);
+
+#endif
