@@ -144,8 +144,7 @@ class MockServerCase(CliCase):
     def tearDown(self):
         for server in self.servers:
             server.terminate()
-            self.assertEqual(server.wait(20), 0, server.stderr.read())
-            self.assertEqual(server.stderr.read(), "")
+            self.assertEqual((server.wait(20), server.stderr.read()), (0, ""))
         super().tearDown()
 
     def admin(self, path, method="GET"):
