@@ -362,13 +362,15 @@ static void send_more(struct connection *connection)
     send_later(connection);
 }
 
-/* An answer that nothing holds up and that lies in one piece waits for the others of this turn;
- * but not where it would make those late that have a deadline. @return whether it does */
+/* An answer that nothing holds up waits for the others of this turn, when all of it lies in one
+ * piece that stays: not so a head in loop->head_buffer, which the next answer writes to. It does
+ * not wait where it would make others late: those that have a deadline, or those to the requests
+ * that follow it. @return whether it waits */
 static bool send_with_others(struct connection *connection)
 {
     struct event_loop *loop = connection->loop;
     struct iovec pieces[2];
-    if (send_batch_is_full(&loop->sends) || loop->deadlines.count > 0 ||
+    if (send_batch_is_full(&loop->sends) || loop->deadlines.count > 0 || connection->followed ||
         connection->head == loop->head_buffer || next_pieces(connection, pieces) != 1 ||
         pieces[0].iov_len != unsent_bytes(connection)) {
         return false;
@@ -378,9 +380,11 @@ static bool send_with_others(struct connection *connection)
     return true;
 }
 
-/* @param sent  bytes or -errno, of an answer that has left the batch */
+/* @param sent  bytes or -errno, of an answer that has left the batch. No other connection is touched:
+ * it may be one whose turn is yet to come. */
 static void batch_sent(struct connection *connection, int sent, uint64_t now_ns)
 {
+    assert(connection->state == CONNECTION_SENDING && connection->batch_place > 0);
     connection->batch_place = 0;
     connection->now_ns = now_ns;
     if (sent < 0 && sent != -EAGAIN && sent != -EINTR) {
@@ -397,29 +401,39 @@ static void batch_sent(struct connection *connection, int sent, uint64_t now_ns)
     consume_spill(connection);
 }
 
-/* Until there is nothing more to answer: what was sent may be followed by a request that is here
- * already, of a client that does not wait. */
-void connection_send_batch(struct event_loop *loop)
+/* @return how many there were; what is at `items` may be in the batch again later */
+static size_t batch_send(struct event_loop *loop, struct send_item items[SEND_BATCH_MAX])
 {
-    while (loop->sends.count > 0) {
-        struct send_item items[SEND_BATCH_MAX];
-        size_t count = loop->sends.count;
-        for (size_t i = 0; i < count; i++) {
-            if (loop->sends.items[i].connection != NULL) {
-                leave_before_last(loop->sends.items[i].connection);
-            }
-        }
-        send_batch_submit(&loop->sends);
-        counters_add(&loop->own_counters->batched, count);
-        memcpy(items, loop->sends.items, count * sizeof(items[0]));
-        loop->sends.count = 0;
-        uint64_t now_ns = clock_now_ns();
-        for (size_t i = 0; i < count; i++) {
-            if (items[i].connection != NULL) {
-                batch_sent(items[i].connection, items[i].sent, now_ns);
-            }
+    struct send_batch *batch = &loop->sends;
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->items[i].connection != NULL) {
+            leave_before_last(batch->items[i].connection);
         }
     }
+    send_batch_submit(batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->items[i].connection != NULL) {
+            items[kept++] = batch->items[i];
+        }
+    }
+    batch->count = 0;
+    counters_add(&loop->own_counters->batched, kept);
+    return kept;
+}
+
+uint64_t connection_send_batch(struct event_loop *loop)
+{
+    uint64_t now_ns = 0;
+    do {
+        struct send_item items[SEND_BATCH_MAX];
+        size_t count = batch_send(loop, items);
+        now_ns = clock_now_ns();
+        for (size_t i = 0; i < count; i++) {
+            batch_sent(items[i].connection, items[i].sent, now_ns);
+        }
+    } while (loop->sends.count > 0);
+    return now_ns;
 }
 
 static void make_head(struct connection *connection)
@@ -571,6 +585,7 @@ static size_t consume(struct connection *connection, const char *data, size_t by
             return bytes;
         }
         at += head_bytes;
+        connection->followed = at < bytes;
         connection->keep_alive = request.keep_alive;
         connection->version_1_0 = request.version_1_0;
         if (request.has_body) {
@@ -649,6 +664,9 @@ static void receive_once(struct connection *connection)
             receive(connection, loop->read_buffer, (size_t)bytes);
         }
     } else if (bytes == 0 || (errno != EAGAIN && errno != EINTR)) {
+        if (connection->batch_place > 0) {
+            (void)connection_send_batch(loop); /* who says that nothing follows may still listen */
+        }
         connection_abort(connection);
     }
 }
@@ -670,8 +688,10 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     if ((events & UV_READABLE) != 0 && connection->state != CONNECTION_CLOSING) {
         receive_once(connection);
     }
-    if (loop->sends.count == SEND_BATCH_MAX) {
-        connection_send_batch(loop);
+    /* libuv may look at its sockets again and again before the turn ends. */
+    if (loop->sends.count == SEND_BATCH_MAX ||
+        (loop->sends.count > 0 && loop->deadlines.count > 0)) {
+        (void)connection_send_batch(loop);
     }
     event_loop_serve_due(loop, now_ns, 1);
 }

@@ -33,7 +33,7 @@ struct reply {
 enum connection_state {
     CONNECTION_READING,  /* for the next request */
     CONNECTION_DELAYED,  /* the reply is due at a deadline */
-    CONNECTION_SENDING,  /* the client or the pace holds it up */
+    CONNECTION_SENDING,  /* the client, the pace or the batch holds it up */
     CONNECTION_DRAINING, /* answered with an error: what still comes is thrown away */
     CONNECTION_CLOSING,
 };
@@ -49,6 +49,7 @@ struct connection {
     bool drain;       /* the client may still be sending when the reply is over */
     bool keep_alive;  /* of the request at hand */
     bool version_1_0;
+    bool followed; /* more of what has come is at hand */
     struct deadline deadline;
     uint64_t waiting_since_ns; /* for its client, while it does */
     uint64_t requests;
@@ -83,8 +84,9 @@ void connection_open(struct event_loop *loop, int fd);
 /** Answer the request at hand; takes over reply->owned. */
 void connection_reply(struct connection *connection, const struct reply *reply);
 
-/** Send the answers that wait for the end of the turn. */
-void connection_send_batch(struct event_loop *loop);
+/** Send the answers that wait for the end of the turn, and those to what follows them.
+ * @return the clock */
+uint64_t connection_send_batch(struct event_loop *loop);
 
 /** Those that have waited for their clients too long; serves due answers in between. */
 void connection_close_idle(struct event_loop *loop);

@@ -49,7 +49,7 @@ struct loop_counters {
     counter client_aborts;
     counter bad_requests;
     counter duplicates;
-    counter batched; /* answers that were sent together with others */
+    counter batched; /* answers that waited for the end of a turn */
     counter by_status[COUNTERS_STATUS_MAX];
     counter faults[COUNTERS_STATUS_MAX]; /* of "status:CODE" */
     counter paths[COUNTERS_PATHS_MAX];

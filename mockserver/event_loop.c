@@ -60,7 +60,6 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct event_loop *loop = prepare->data;
     struct deadline_queue *deadlines = &loop->deadlines;
-    connection_send_batch(loop);
     if (deadlines->count == 0 && !loop->in_turn) {
         (void)uv_idle_stop(&loop->awake);
         deadline_queue_arm(deadlines, 0);
@@ -70,6 +69,9 @@ static void on_prepare(uv_prepare_t *prepare)
     if (deadline_queue_is_due(deadlines, now_ns)) {
         (void)event_loop_turn(loop);
         now_ns = deadline_queue_run(deadlines, now_ns, DUE_PER_TURN);
+    }
+    if (loop->sends.count > 0) { /* also those that the last deadline has brought on */
+        now_ns = connection_send_batch(loop);
     }
     end_turn(loop, now_ns);
     if (deadline_queue_is_due(deadlines, now_ns + AWAKE_NS)) {

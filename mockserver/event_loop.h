@@ -4,8 +4,9 @@
  * Whose turn it is: due answers and new requests alternate, one of each as long as there are
  * both. With due answers first, a loop that has a burst to answer would leave the requests that
  * follow unread, find them all at once at its end, and so answer the next burst later still.
- * Answers that nothing delays are sent together at the end of a turn, unless there are deadlines
- * to keep.
+ *
+ * Answers made before the first request (canned.h) are sent together, at the end of a turn or as soon
+ * as there are SEND_BATCH_MAX; but never while there are deadlines, which they would make late.
  */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
@@ -58,7 +59,7 @@ struct event_loop {
     struct loop_counters *own_counters;
     struct histogram *turns;   /* NULL: not timed */
     struct canned_set *canned; /* NULL: none */
-    struct send_batch sends;   /* the answers of this turn that wait for its end */
+    struct send_batch sends;   /* answers that wait for the end of this turn */
     struct connection *open;   /* all */
     struct connection *free;   /* to use again */
     struct connection *patrol; /* all, the one looked at longest ago first */

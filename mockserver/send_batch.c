@@ -2,13 +2,12 @@
 
 #ifdef HAVE_LIBURING
 
-#include "backends/ring_setup.h"
-
 #include <sys/socket.h>
 
+/* Default flags: the finer ways of setting up a ring are about waiting, and nobody waits here. */
 void send_batch_open(struct send_batch *batch)
 {
-    batch->is_open = ring_open(&batch->ring, SEND_BATCH_MAX, 2 * SEND_BATCH_MAX) == 0;
+    batch->is_open = io_uring_queue_init(SEND_BATCH_MAX, &batch->ring, 0) == 0;
 }
 
 void send_batch_close(struct send_batch *batch)
@@ -19,22 +18,15 @@ void send_batch_close(struct send_batch *batch)
     }
 }
 
-/* @return whether there was room in a ring that got smaller for want of memory */
-static bool prepare(struct send_batch *batch, size_t i)
+/* Without MSG_WAITALL: with it some kernels say -EAGAIN of a send that was short (before Linux 6.1,
+ * which has "io_uring/net: don't lose partial send/recv on fail"). */
+static void prepare(struct send_batch *batch, size_t i)
 {
     struct send_item *item = &batch->items[i];
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
-    if (sqe == NULL) {
-        return false;
-    }
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring); /* as many as there are items */
     io_uring_prep_send(sqe, item->fd, item->piece.iov_base, item->piece.iov_len,
-                       MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT);
-    if ((batch->ring.features & IORING_FEAT_CQE_SKIP) != 0) {
-        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    }
+                       MSG_NOSIGNAL | MSG_DONTWAIT);
     io_uring_sqe_set_data64(sqe, i);
-    item->sent = (int)item->piece.iov_len; /* unless a completion says otherwise */
-    return true;
 }
 
 /* The kernel takes fewer than all when it refuses one, and then wants to be asked again. */
@@ -62,21 +54,15 @@ static void reap(struct send_batch *batch)
 
 void send_batch_submit(struct send_batch *batch)
 {
-    size_t i = 0;
-    while (i < batch->count && (batch->items[i].connection == NULL || prepare(batch, i))) {
-        i++; /* what has no room counts as not sent, which its connection goes on with */
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->items[i].connection != NULL) {
+            prepare(batch, i);
+        }
     }
     bool whole = submit(batch);
-    size_t left = whole ? 0 : io_uring_sq_ready(&batch->ring);
     reap(batch);
     if (!whole) {
-        /* Never seen. The queue ends with what was not taken, and it must not be sent later. */
-        while (left > 0 && i-- > 0) {
-            if (batch->items[i].connection != NULL) {
-                batch->items[i].sent = 0;
-                left--;
-            }
-        }
+        /* Never seen. What was not taken counts as not sent, so it must not be sent later. */
         send_batch_close(batch);
     }
 }

@@ -1,10 +1,10 @@
 /**
- * Answers of one turn of a loop, sent by one io_uring_enter(2) instead of a send(2) each. It costs
- * server and client less: requests are all read before the first answer goes out, so a client is
- * woken for many answers at once.
+ * Answers sent by one io_uring_enter(2) instead of a send(2) each. It costs server and client less:
+ * the requests of a turn are read before its answers go out, and a client is woken for many of them
+ * at once.
  *
- * A send of the ring ends within the submission (raw_io_uring.c says why), so nothing is pending
- * when send_batch_submit returns, and what was handed to it need not be kept.
+ * The sends do not wait for room in a socket, so each of them ends within the submission: nothing
+ * is pending when send_batch_submit returns, and what was handed to it need not be kept.
  *
  * Threads: it belongs to the thread that opened it.
  */
@@ -53,7 +53,11 @@ static inline bool send_batch_is_full(const struct send_batch *batch)
 static inline size_t send_batch_add(struct send_batch *batch, struct connection *connection, int fd,
                                     struct iovec piece)
 {
-    batch->items[batch->count] = (struct send_item){connection, fd, piece, 0};
+    batch->items[batch->count] = (struct send_item){
+        .connection = connection,
+        .fd = fd,
+        .piece = piece,
+    };
     return ++batch->count;
 }
 

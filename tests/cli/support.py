@@ -122,6 +122,12 @@ class CliCase(unittest.TestCase):
         return done
 
 
+def io_uring_works(case):
+    listed = case.bench("list").stdout
+    line = next(line for line in listed.splitlines() if line.startswith("raw_io_uring"))
+    return "unavailable" not in line
+
+
 class MockServerCase(CliCase):
     """A mock server of its own, which ends without a word on stderr."""
 

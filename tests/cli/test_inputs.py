@@ -4,13 +4,7 @@ import socket
 import subprocess
 import unittest
 
-from support import BENCH, BUILT_INS, DENY_IO_URING, MOCKSERVER, MODULES, CliCase
-
-
-def io_uring_works(case):
-    listed = case.bench("list").stdout
-    line = next(line for line in listed.splitlines() if line.startswith("raw_io_uring"))
-    return "unavailable" not in line
+from support import BENCH, BUILT_INS, DENY_IO_URING, MOCKSERVER, MODULES, CliCase, io_uring_works
 
 
 class Inputs(CliCase):
