@@ -56,9 +56,10 @@ static int patience_set(const struct blocking_place *place, int option, uint64_t
         return 0;
     }
     const uint64_t patience_ns = patience_of(place, left_ns);
+    const uint64_t patience_us = patience_ns / NS_PER_US + 1; /* 0 is for ever */
     const struct timeval patience = {
-        .tv_sec = (time_t)(patience_ns / NS_PER_S),
-        .tv_usec = (suseconds_t)(patience_ns % NS_PER_S / NS_PER_US) + 1, /* 0 is for ever */
+        .tv_sec = (time_t)(patience_us / (NS_PER_S / NS_PER_US)),
+        .tv_usec = (suseconds_t)(patience_us % (NS_PER_S / NS_PER_US)),
     };
     if (setsockopt(place->fd, SOL_SOCKET, option, &patience, sizeof patience) < 0) {
         return errno;
@@ -224,6 +225,10 @@ enum transfer_step blocking_receive(struct blocking_place *place)
 
 enum transfer_step blocking_start(struct blocking_place *place, size_t index)
 {
+    if (place->fd >= 0 && !connection_is_kept(place)) {
+        connection_close(place); /* before: no transfer's time holds the end of another */
+        place->now_ns = clock_now_ns();
+    }
     return exchange_start(&place->exchange, index, place->now_ns) == TRANSFER_MORE ? TRANSFER_AGAIN
                                                                                    : TRANSFER_DONE;
 }

@@ -288,6 +288,21 @@ static void test_raw_blocking__waits_longer_than_a_socket_is_told_to(void **stat
     server_stop(&server);
 }
 
+/* All but an eighth of it is a second less 125 ns, which is no number of microseconds. */
+static void test_raw_blocking__can_be_told_to_wait_for_almost_a_second(void **state)
+{
+    struct slow_server server = {.bytes = 1000};
+    struct transfer_result result;
+    (void)state;
+
+    server_start(&server);
+    for (size_t i = 0; i < NAMES; i++) {
+        (void)run(names[i], server.port, NULL, 1142857000, &result);
+        assert_int_equal(result.status, TRANSFER_OK);
+    }
+    server_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_raw_blocking__stops_when_told_while_bytes_trickle_in),
         cmocka_unit_test(test_raw_blocking__goes_on_after_signals),
         cmocka_unit_test(test_raw_blocking__waits_longer_than_a_socket_is_told_to),
+        cmocka_unit_test(test_raw_blocking__can_be_told_to_wait_for_almost_a_second),
     };
     return cmocka_run_group_tests_name("raw_blocking", tests, NULL, NULL);
 }
