@@ -140,6 +140,7 @@ static enum transfer_step complete(struct exchange *exchange, size_t surplus_byt
     struct transfer *transfer = &exchange->transfer;
 
     exchange->keeps = exchange->parser.keep_alive && surplus_bytes == 0 &&
+                      exchange->send_error == 0 && /* else half a request lies on it */
                       (transfer->job->flags & DOWNLOAD_FRESH_CONNECTIONS) == 0;
     return ask(exchange, transfer_complete(transfer, exchange->parser.status, now_ns), now_ns);
 }

@@ -352,6 +352,21 @@ static void test_exchange__remembers_the_reset_that_a_send_has_heard(void **stat
     fixture_release(&fixture);
 }
 
+static void test_exchange__keeps_no_connection_with_half_a_request_on_it(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+
+    fixture_init(&fixture, URL);
+    begin(&fixture, false);
+    assert_true(exchange_send_failed(&fixture.exchange, EPIPE));
+    assert_int_equal(feed_text(&fixture.exchange, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+                     TRANSFER_DONE);
+    assert_int_equal(fixture.result.status, TRANSFER_OK);
+    assert_false(exchange_keeps_connection(&fixture.exchange));
+    fixture_release(&fixture);
+}
+
 static void test_exchange__asks_again_only_once_for_a_stale_connection(void **state)
 {
     struct fixture fixture;
@@ -555,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_exchange__begins_the_next_one_without_a_trace_of_the_last),
         cmocka_unit_test(test_exchange__tells_a_stale_connection_from_a_failure),
         cmocka_unit_test(test_exchange__remembers_the_reset_that_a_send_has_heard),
+        cmocka_unit_test(test_exchange__keeps_no_connection_with_half_a_request_on_it),
         cmocka_unit_test(test_exchange__asks_again_only_once_for_a_stale_connection),
         cmocka_unit_test(test_exchange__marks_each_attempt_in_its_request),
         cmocka_unit_test(test_exchange__keeps_no_connection_when_fresh_ones_are_wanted),
