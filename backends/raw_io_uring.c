@@ -1,9 +1,10 @@
 /*
  * Model:    completions: the kernel is handed whole operations and tells when they are over
  * Threads:  one, or one for each of `loops`, each with a ring; they share two counters and a word
- *           to stop (job_run.h)
+ *           to stop (job_run.h); with new files to save also workers of the kernel (ring_save.c)
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
- * Woken by: completions (CQEs) of connect, receive, open, write, close, rename; the wait's timeout
+ * Woken by: completions (CQEs) of connect, receive, open, write, close, rename, unlink, and of a send
+ *           that was short or failed: one that succeeds is silent; the wait's timeout
  * Syscalls per transfer: 0.1 to 0.2 at 64 in flight: one call carries the news of many transfers
  * Read next: ring_save.c, the files; raw_epoll.c, readiness instead of completion; raw_coroutine.c,
  *            code that reads like raw_sequential.c
@@ -482,6 +483,9 @@ static void rest_sent(struct loop *loop, struct place *place, int result)
         rest_send(loop, place);
         return;
     }
+    if (result < 0 || (size_t)result < place->rest_bytes) {
+        place->broken = true; /* it has carried half a request */
+    }
     free(place->rest);
     place->rest = NULL;
     if (!place_closed(loop, place) && place->state == PLACE_EXCHANGING && result < 0 &&
@@ -561,10 +565,16 @@ static void closed(struct loop *loop, struct place *place)
 static void saved(struct loop *loop, struct place *place, int result)
 {
     place->pending--;
+    if (ring_save_completed(place->save, result)) {
+        place_advance(loop, place, save_step(loop, place));
+        return;
+    }
+    /* A receive that is armed tells what has come meanwhile; without one somebody has to look. */
+    if (connection_is_kept(place) && !place->receiving && !raw_socket_is_quiet(place->fd)) {
+        place->broken = true;
+    }
     place_advance(loop, place,
-                  ring_save_completed(place->save, result)
-                      ? save_step(loop, place)
-                      : exchange_saved(&place->exchange, place->save->error, loop->now_ns));
+                  exchange_saved(&place->exchange, place->save->error, loop->now_ns));
 }
 
 /* Each completion is one of these; cqe->res is read before the ring takes the entry back. */
