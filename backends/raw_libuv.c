@@ -188,7 +188,8 @@ static void on_written(uv_write_t *write, int status)
         return; /* closed; the place may be about other things already */
     }
     place->writing = false;
-    if (status < 0 && !exchange_send_failed(&place->exchange, -status)) {
+    if (status < 0 && place->state == PLACE_EXCHANGING &&
+        !exchange_send_failed(&place->exchange, -status)) {
         place->loop->now_ns = clock_now_ns();
         place_fail(place, -status);
     }
@@ -212,6 +213,8 @@ static int request_write(struct place *place)
     if (text.len == 0) {
         return 0;
     }
+    /* libuv keeps a pointer to the text, not the text. It stays until the answer is complete, and a
+     * connection that still writes then is closed, with which the writing ends. */
     place->writing = true;
     place->write.data = place;
     return uv_write(&place->write, stream, &text, 1, on_written);
@@ -323,8 +326,9 @@ static enum transfer_step place_next(struct place *place)
     struct loop *loop = place->loop;
     size_t index = 0;
 
-    if (!connection_is_kept(place)) {
+    if (place->open && !connection_is_kept(place)) {
         connection_close(place);
+        loop->now_ns = clock_now_ns();
     }
     while (job_run_take(loop->run, &index, loop->now_ns)) {
         if (exchange_start(&place->exchange, index, loop->now_ns) == TRANSFER_MORE) {
