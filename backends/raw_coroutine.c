@@ -189,6 +189,7 @@ static int await_send(struct place *place)
         if (events < 0) {
             return events;
         }
+        place->loop->now_ns = clock_now_ns();
     }
     return 0;
 }
@@ -206,6 +207,7 @@ static ssize_t await_receive(struct place *place)
             return events;
         }
         if (events == EPOLLOUT) {
+            loop->now_ns = clock_now_ns();
             int result = rest_send(place);
             if (result < 0) {
                 return result;
@@ -311,8 +313,9 @@ static void place_download(struct place *place, size_t index)
         place_save(place);
     }
     /* Before the next one starts, so that no transfer's time holds the end of another. */
-    if (!connection_is_kept(place)) {
+    if (place->fd >= 0 && !connection_is_kept(place)) {
         connection_close(place);
+        place->loop->now_ns = clock_now_ns();
     }
 }
 

@@ -9,10 +9,9 @@
  *            code that reads like raw_sequential.c
  *
  * Level-triggered: what was not read is told again, so one recv for each event is enough. It can
- * neither lose an end of stream nor let one large body keep the others waiting. There
- * is never a second recv that would only hear EAGAIN, and none right after a send, because the
- * answer is never there yet. All connections of a loop
- * receive into one buffer, which stays in the cache.
+ * neither lose an end of stream nor let one large body keep the others waiting. There is never a
+ * second recv that would only hear EAGAIN, and none right after a send, because the answer is never
+ * there yet. All connections of a loop receive into one buffer, which stays in the cache.
  *
  * Files are written on the loop: epoll knows no files, they are always "ready". Opening, writing
  * and closing a picture takes less time than handing it to another thread and back.
@@ -200,8 +199,9 @@ static enum transfer_step place_next(struct loop *loop, struct place *place)
 {
     size_t index = 0;
 
-    if (!connection_is_kept(place)) {
+    if (place->fd >= 0 && !connection_is_kept(place)) {
         connection_close(place);
+        loop->now_ns = clock_now_ns();
     }
     while (job_run_take(loop->run, &index, loop->now_ns)) {
         if (exchange_start(&place->exchange, index, loop->now_ns) == TRANSFER_MORE) {
@@ -285,6 +285,7 @@ static void loop_dispatch(struct loop *loop, const struct epoll_event *event)
     } else if ((event->events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
         step = exchange_advance(loop, place);
     } else {
+        loop->now_ns = clock_now_ns();
         step = rest_send(loop, place);
     }
     place_advance(loop, place, step);
