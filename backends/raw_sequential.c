@@ -14,13 +14,13 @@
 #include "job_run.h"
 #include "raw_blocking.h"
 
-static enum transfer_step sequential_start(struct blocking_place *place, size_t index)
+static enum transfer_step place_start(struct blocking_place *place, size_t index)
 {
     return blocking_start(place, index);
 }
 
 /* The whole model: each of these returns when it is over. */
-static enum transfer_step sequential_advance(struct blocking_place *place)
+static enum transfer_step place_advance(struct blocking_place *place)
 {
     enum transfer_step step = blocking_connect(place);
 
@@ -33,19 +33,19 @@ static enum transfer_step sequential_advance(struct blocking_place *place)
     return step;
 }
 
-static void sequential_finish(struct blocking_place *place, enum transfer_step step)
+static void place_finish(struct blocking_place *place, enum transfer_step step)
 {
     while (step != TRANSFER_DONE) {
-        step = step == TRANSFER_SAVE ? blocking_save(place) : sequential_advance(place);
+        step = step == TRANSFER_SAVE ? blocking_save(place) : place_advance(place);
     }
 }
 
-static void sequential_loop(struct blocking_place *place)
+static void place_loop(struct blocking_place *place)
 {
     size_t index = 0;
 
     while (job_run_take(place->run, &index, place->now_ns)) {
-        sequential_finish(place, sequential_start(place, index));
+        place_finish(place, place_start(place, index));
     }
 }
 
@@ -62,7 +62,7 @@ static int raw_sequential_download_many(const struct download_job *job,
         struct blocking_place place; /* the one place in flight */
         result = blocking_place_init(&place, &run);
         if (result == 0) {
-            sequential_loop(&place);
+            place_loop(&place);
         }
         blocking_place_release(&place);
     }

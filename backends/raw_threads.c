@@ -23,13 +23,13 @@
 #define THREAD_STACK_BYTES ((size_t)64 * 1024)
 #endif
 
-static enum transfer_step worker_start(struct blocking_place *place, size_t index)
+static enum transfer_step place_start(struct blocking_place *place, size_t index)
 {
     return blocking_start(place, index);
 }
 
 /* Each of these blocks this thread until it is over; the others go on. */
-static enum transfer_step worker_advance(struct blocking_place *place)
+static enum transfer_step place_advance(struct blocking_place *place)
 {
     enum transfer_step step = blocking_connect(place);
 
@@ -42,19 +42,19 @@ static enum transfer_step worker_advance(struct blocking_place *place)
     return step;
 }
 
-static void worker_finish(struct blocking_place *place, enum transfer_step step)
+static void place_finish(struct blocking_place *place, enum transfer_step step)
 {
     while (step != TRANSFER_DONE) {
-        step = step == TRANSFER_SAVE ? blocking_save(place) : worker_advance(place);
+        step = step == TRANSFER_SAVE ? blocking_save(place) : place_advance(place);
     }
 }
 
-static void worker_loop(struct blocking_place *place)
+static void place_loop(struct blocking_place *place)
 {
     size_t index = 0;
 
     while (job_run_take(place->run, &index, place->now_ns)) {
-        worker_finish(place, worker_start(place, index));
+        place_finish(place, place_start(place, index));
     }
 }
 
@@ -67,7 +67,7 @@ static void worker_main(struct job_run *run, uint32_t number)
     if (result < 0) {
         job_run_fail(run, result);
     } else {
-        worker_loop(&place);
+        place_loop(&place);
     }
     blocking_place_release(&place);
 }
