@@ -3,7 +3,7 @@
  * Threads:  the caller's
  * Waits in: io_uring_enter(2), which also hands over what is to be watched next
  * Woken by: completions (CQEs) of POLL_ADD; libcurl's one timeout is that of the wait
- * Syscalls per transfer: about 5 (2 poll, 1 send, 1 recv); io_uring_enter is shared
+ * Syscalls per transfer: about 5 (2 poll, 1 send, 1 or 2 recv); io_uring_enter is shared
  * Read next: curl_loop.c, who asks for what; curl_libuv.c, the same over epoll; raw_io_uring.c,
  *            where the ring does the work
  *
@@ -15,7 +15,10 @@
  * (multishot) would not do: it tells of what arrives, not of what is left. One that is made anew
  * looks at the socket first. It is made when the loop is about to wait, not when libcurl asks:
  * by then libcurl may have changed its mind several times, even closed the socket and opened
- * another of the same number. Files are written here, on the loop.
+ * another of the same number.
+ *
+ * Files are written on the loop, as in curl_multi.c: the ring is a poller here and no more. What one
+ * can do with files is shown by raw_io_uring.c and ring_save.c.
  */
 #include "backend.h"
 

@@ -11,6 +11,8 @@
  * Two libraries that know nothing of each other meet in two callbacks: libcurl tells
  * on_curl_socket what it waits for and on_curl_timeout how long; on_socket_ready and on_timeout
  * tell libcurl (curl_multi_socket_action) when that has come.
+ *
+ * Files go through libuv's pool, because that is how libuv does files (uv_save.c).
  */
 #include "backend.h"
 

@@ -3,7 +3,7 @@
  * Threads:  the caller's
  * Waits in: poll(2), inside curl_multi_poll, on all sockets at once
  * Woken by: any socket that is ready; libcurl's next timeout
- * Syscalls per transfer: 6 to 7 at 64 in flight when answers come together (4 poll, 1 send, 1 or 2
+ * Syscalls per transfer: 5 to 6 at 64 in flight when answers come together (3 poll, 1 send, 1 or 2
  *           recv); the more of them the fewer come at once
  * Read next: curl_loop.c, who asks for what; curl_libuv.c, where another loop watches the sockets
  *            and names those that are ready
@@ -11,8 +11,10 @@
  * curl_multi_poll does not tell whose socket was ready: curl_multi_perform goes through all
  * transfers, and each of them asks for its own. When many are ready at once they share the price:
  * then nothing that libcurl offers is cheaper. When a thousand are in flight and answer one by
- * one, it is 300 system calls for each, and three times the CPU time of curl_libuv. Files are
- * written here, on the loop.
+ * one, it is 300 system calls for each, and three times the CPU time of curl_libuv.
+ *
+ * Files are written on the loop, which knows of sockets only, as in raw_epoll.c: for a flag that
+ * takes less time than handing it to somebody else (docs/models.md).
  */
 #include "backend.h"
 #include "curl_loop.h"

@@ -918,8 +918,7 @@ static void loop_release(struct loop *loop)
         io_uring_queue_exit(&loop->ring);
     }
     if (loop_is_busy(loop)) {
-        return; /* a ring that is broken: memory lost is better than memory written to by surprise
-                 */
+        return; /* a broken ring: better memory that is lost than memory that others write to */
     }
     for (uint32_t i = 0; loop->places != NULL && i < loop->place_count; i++) {
         place_release(&loop->places[i]);
