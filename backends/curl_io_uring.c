@@ -17,8 +17,8 @@
  * by then libcurl may have changed its mind several times, even closed the socket and opened
  * another of the same number.
  *
- * Files are written on the loop, as in curl_multi.c: the ring is a poller here and no more. What one
- * can do with files is shown by raw_io_uring.c and ring_save.c.
+ * Files are written on the loop, as in curl_multi.c: the ring is a poller here and no more. What
+ * one can do with files is shown by raw_io_uring.c and ring_save.c.
  */
 #include "backend.h"
 

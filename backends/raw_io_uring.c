@@ -3,8 +3,8 @@
  * Threads:  one, or one for each of `loops`, each with a ring; they share two counters and a word
  *           to stop (job_run.h); with new files to save also workers of the kernel (ring_save.c)
  * Waits in: io_uring_enter(2), which submits what is new and waits for what is done, in one call
- * Woken by: completions (CQEs) of connect, receive, open, write, close, rename, unlink, and of a send
- *           that was short or failed: one that succeeds is silent; the wait's timeout
+ * Woken by: completions (CQEs) of connect, receive, open, write, close, rename, unlink, and of a
+ *           send that was short or failed (one that succeeds is silent); the wait's timeout
  * Syscalls per transfer: 0.1 to 0.2 at 64 in flight: one call carries the news of many transfers
  * Read next: ring_save.c, the files; raw_epoll.c, readiness instead of completion; raw_coroutine.c,
  *            code that reads like raw_sequential.c

@@ -375,13 +375,12 @@ static bool send_with_others(struct connection *connection)
         pieces[0].iov_len != unsent_bytes(connection)) {
         return false;
     }
-    connection->batch_place =
-        send_batch_add(&loop->sends, connection, connection->fd, pieces[0]);
+    connection->batch_place = send_batch_add(&loop->sends, connection, connection->fd, pieces[0]);
     return true;
 }
 
-/* @param sent  bytes or -errno, of an answer that has left the batch. No other connection is touched:
- * it may be one whose turn is yet to come. */
+/* @param sent  bytes or -errno, of an answer that has left the batch. No other connection is
+ * touched: it may be one whose turn is yet to come. */
 static void batch_sent(struct connection *connection, int sent, uint64_t now_ns)
 {
     assert(connection->state == CONNECTION_SENDING && connection->batch_place > 0);

@@ -5,8 +5,9 @@
  * both. With due answers first, a loop that has a burst to answer would leave the requests that
  * follow unread, find them all at once at its end, and so answer the next burst later still.
  *
- * Answers made before the first request (canned.h) are sent together, at the end of a turn or as soon
- * as there are SEND_BATCH_MAX; but never while there are deadlines, which they would make late.
+ * Answers made before the first request (canned.h) are sent together, at the end of a turn or as
+ * soon as there are SEND_BATCH_MAX; but never while there are deadlines, which they would make
+ * late.
  */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H

@@ -16,7 +16,10 @@
 #define PAIRS 10
 #define LARGE_BYTES (4u << 20)
 
-enum end { SERVER, CLIENT };
+enum end {
+    SERVER,
+    CLIENT
+};
 
 static struct send_batch batch;
 static int pairs[PAIRS][2];
