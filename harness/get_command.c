@@ -6,6 +6,7 @@
 #include "get_options.h"
 #include "get_record.h"
 #include "get_session.h"
+#include "interrupt.h"
 #include "log.h"
 #include "options.h"
 #include "placement.h"
@@ -52,19 +53,36 @@ static int start_server(struct get *get)
     return server_start(&get->server, &behaviour, &placement, delay);
 }
 
+/* One that does not answer is waited for, and there is nothing yet that a user could want kept. */
+static int adopt_server(struct get *get)
+{
+    interrupt_act();
+    int error = server_adopt(&get->server, get->options.server);
+    interrupt_hold();
+    return error;
+}
+
 static int find_server(struct get *get)
 {
-    int error = get->options.label == GET_URL ? server_adopt(&get->server, get->options.server)
-                                              : start_server(get);
+    int error = get->options.label == GET_URL ? adopt_server(get) : start_server(get);
     get->has_server = error == 0;
     return error == 0 ? 0 : error == -EINTR ? EXIT_INTERRUPTED : EXIT_UNAVAILABLE;
 }
 
 /* ---- what, by whom, where to ---- */
 
+/* A pipe or a terminal may be silent for as long as it likes. */
+static int read_list(struct get *get)
+{
+    interrupt_act();
+    int error = get_list_urls(&get->list, &get->options);
+    interrupt_hold();
+    return error;
+}
+
 static int make_list(struct get *get)
 {
-    int error = get->options.list != NULL ? get_list_urls(&get->list, &get->options)
+    int error = get->options.list != NULL ? read_list(get)
                                           : get_list_flags(&get->list, &get->options, &get->server);
 
     return error == 0 ? 0 : error == -ENOMEM ? EXIT_INTERNAL : EXIT_USAGE_ERROR;
@@ -238,19 +256,28 @@ static int run_and_report(struct get *get, struct get_record *record)
     return exit_code;
 }
 
+/* What earlier runs have left in the folder. */
+static int look_back(struct get *get, struct get_record *record)
+{
+    int error = get_record_read(record, get->options.output_dir);
+
+    if (error == 0 && get->options.resume) {
+        error = get_record_find_complete(record, &get->list, get->dir_fd);
+    }
+    if (error == -ENOMEM) {
+        log_error("out of memory");
+    }
+    return error == 0 ? 0 : error == -EINTR ? EXIT_INTERRUPTED : EXIT_INTERNAL;
+}
+
 static int download(struct get *get)
 {
     struct get_record record;
 
-    if (get_record_read(&record, get->options.output_dir) != 0) {
-        log_error("out of memory");
-        get_record_release(&record);
-        return EXIT_INTERNAL;
+    int exit_code = look_back(get, &record);
+    if (exit_code == 0) {
+        exit_code = run_and_report(get, &record);
     }
-    if (get->options.resume) {
-        get_record_find_complete(&record, &get->list, get->dir_fd);
-    }
-    int exit_code = run_and_report(get, &record);
     get_record_release(&record);
     return exit_code;
 }

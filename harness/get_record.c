@@ -2,6 +2,7 @@
 
 #include "folder.h"
 #include "get_session.h"
+#include "interrupt.h"
 #include "output_file.h"
 
 #include "backends/body_hash.h"
@@ -121,7 +122,27 @@ int get_record_read(struct get_record *record, const char *output_dir)
 
 /* ---- compare with the folder ---- */
 
-/* @return whether the file has this length and hash */
+#define PIECE_BYTES (UINT64_C(1) << 20)
+
+/* In pieces, for a large file takes longer than a user who stops wants to wait. */
+static bool hash_is(const unsigned char *data, uint64_t bytes, uint64_t xxh3)
+{
+    if (bytes <= PIECE_BYTES) {
+        return body_hash(data, bytes) == xxh3;
+    }
+    struct body_hash_stream *stream = body_hash_stream_create();
+    uint64_t at = 0;
+    while (stream != NULL && at < bytes && !interrupted()) {
+        uint64_t piece_bytes = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
+        body_hash_stream_update(stream, data + at, piece_bytes);
+        at += piece_bytes;
+    }
+    bool same = at == bytes && body_hash_stream_digest(stream) == xxh3;
+    body_hash_stream_destroy(stream);
+    return same;
+}
+
+/* @return whether the file has this length and hash; false too when the user stops */
 static bool file_is(int dir_fd, const char *name, uint64_t bytes, uint64_t xxh3)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -134,7 +155,7 @@ static bool file_is(int dir_fd, const char *name, uint64_t bytes, uint64_t xxh3)
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == bytes) {
         void *data = bytes == 0 ? NULL : mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data != MAP_FAILED) {
-            same = body_hash(bytes == 0 ? "" : data, bytes) == xxh3;
+            same = hash_is(bytes == 0 ? (const void *)"" : data, bytes, xxh3);
         }
         if (data != MAP_FAILED && data != NULL) {
             (void)munmap(data, bytes);
@@ -153,24 +174,30 @@ static struct get_record_entry *find(const struct get_record *record, const char
                                         sizeof record->entries[0], compare_keys);
 }
 
-void get_record_find_complete(const struct get_record *record, struct get_list *list, int dir_fd)
+static void find_complete(const struct get_record *record, struct get_item *item, int dir_fd)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        struct get_item *item = &list->items[i];
-        const struct get_record_entry *entry = find(record, item->key);
-        const char *name = entry != NULL ? entry->name : item->name;
-        if (item->metadata_url != NULL && entry == NULL) {
-            continue; /* nobody knows yet what it is called */
-        }
-        if (item->expected) {
-            item->complete = file_is(dir_fd, name, item->bytes, item->xxh3);
-        } else if (entry != NULL) {
-            item->complete = file_is(dir_fd, name, entry->bytes, entry->xxh3);
-        }
-        if (item->complete) {
-            (void)snprintf(item->name, sizeof item->name, "%s", name);
-        }
+    const struct get_record_entry *entry = find(record, item->key);
+    const char *name = entry != NULL ? entry->name : item->name;
+
+    if (item->metadata_url != NULL && entry == NULL) {
+        return; /* nobody knows yet what it is called */
     }
+    if (item->expected) {
+        item->complete = file_is(dir_fd, name, item->bytes, item->xxh3);
+    } else if (entry != NULL) {
+        item->complete = file_is(dir_fd, name, entry->bytes, entry->xxh3);
+    }
+    if (item->complete) {
+        (void)snprintf(item->name, sizeof item->name, "%s", name);
+    }
+}
+
+int get_record_find_complete(const struct get_record *record, struct get_list *list, int dir_fd)
+{
+    for (size_t i = 0; i < list->count && !interrupted(); i++) {
+        find_complete(record, &list->items[i], dir_fd);
+    }
+    return interrupted() ? -EINTR : 0;
 }
 
 /* ---- write ---- */

@@ -28,8 +28,9 @@ int get_record_read(struct get_record *record, const char *output_dir);
 /**
  * Mark the items whose files are complete: they have the length and the hash that the manifest
  * says, or else those that they had when they were saved.
+ * @return 0; -EINTR when the user stops
  */
-void get_record_find_complete(const struct get_record *record, struct get_list *list, int dir_fd);
+int get_record_find_complete(const struct get_record *record, struct get_list *list, int dir_fd);
 
 struct get_session;
 

@@ -1,19 +1,37 @@
 #include "interrupt.h"
 
+#include "exit_code.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
+static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 static int signal_fd = -1;
 
 static void interrupt_signals(sigset_t *set)
 {
     (void)sigemptyset(set);
-    (void)sigaddset(set, SIGINT);
-    (void)sigaddset(set, SIGTERM);
-    (void)sigaddset(set, SIGHUP);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)sigaddset(set, numbers[i]);
+    }
+}
+
+static void set_handlers(void (*handler)(int))
+{
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)signal(numbers[i], handler);
+    }
+}
+
+/* Runs between interrupt_act and interrupt_hold only. */
+static void end_process(int number)
+{
+    (void)number;
+    _exit(EXIT_INTERRUPTED);
 }
 
 int interrupt_init(void)
@@ -28,6 +46,7 @@ int interrupt_init(void)
     if (signal_fd < 0) {
         return -errno;
     }
+    set_handlers(end_process);
     /* A reader of our output may go away; that is an error of write, not a death. */
     (void)signal(SIGPIPE, SIG_IGN);
     return 0;
@@ -44,11 +63,25 @@ bool interrupted(void)
     return signal_fd >= 0 && poll(&poll_fd, 1, 0) == 1;
 }
 
-void interrupt_reset_in_child(void)
+void interrupt_act(void)
 {
     sigset_t set;
 
     interrupt_signals(&set);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void interrupt_hold(void)
+{
+    sigset_t set;
+
+    interrupt_signals(&set);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void interrupt_reset_in_child(void)
+{
+    set_handlers(SIG_DFL);
+    interrupt_act();
     (void)signal(SIGPIPE, SIG_DFL);
 }

@@ -1,6 +1,7 @@
 #include "probe_options.h"
 
 #include "exit_code.h"
+#include "interrupt.h"
 #include "keywords.h"
 #include "log.h"
 #include "option_value.h"
@@ -156,7 +157,7 @@ static error_t add_lines(struct command_line *line, FILE *file)
     return error;
 }
 
-static error_t add_keywords(struct command_line *line)
+static error_t read_keywords(struct command_line *line)
 {
     if (strcmp(line->keywords, "-") == 0) {
         return add_lines(line, stdin);
@@ -171,6 +172,14 @@ static error_t add_keywords(struct command_line *line)
     }
     error_t error = add_lines(line, file);
     (void)fclose(file);
+    return error;
+}
+
+static error_t add_keywords(struct command_line *line)
+{
+    interrupt_act(); /* a pipe or a terminal may be silent for as long as it likes */
+    error_t error = read_keywords(line);
+    interrupt_hold();
     return error;
 }
 
