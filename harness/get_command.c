@@ -230,7 +230,8 @@ static int run_and_report(struct get *get, struct get_record *record)
     struct get_session session;
     int exit_code = EXIT_INTERNAL;
 
-    int error = get_session_init(&session, &get->options, &get->list, get->dir_fd, get->loops);
+    int error =
+        get_session_init(&session, &get->options, &get->list, record, get->dir_fd, get->loops);
     if (error == 0) {
         say_what(get);
         error = get_session_run(&session, get->backend);

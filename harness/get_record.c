@@ -6,6 +6,7 @@
 #include "output_file.h"
 
 #include "backends/body_hash.h"
+#include "backends/clock.h"
 #include "backends/save.h"
 
 #include <errno.h>
@@ -65,13 +66,69 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(first->key, second->key);
 }
 
-/* A line that is not as we write them is passed over: its file will be fetched again. */
-static int add_line(struct get_record *record, char *line)
+static int compare_names(const void *a, const void *b)
 {
-    struct get_record_entry entry = {.key = NULL};
+    const struct get_record_entry *first = a;
+    const struct get_record_entry *second = b;
+
+    return strcmp(first->name, second->name);
+}
+
+static int compare_lines(const struct get_record_entry *a, const struct get_record_entry *b)
+{
+    return (a->line > b->line) - (a->line < b->line);
+}
+
+static int compare_keys_then_lines(const void *a, const void *b)
+{
+    int order = compare_keys(a, b);
+
+    return order != 0 ? order : compare_lines(a, b);
+}
+
+static int compare_names_then_lines(const void *a, const void *b)
+{
+    int order = compare_names(a, b);
+
+    return order != 0 ? order : compare_lines(a, b);
+}
+
+static void entry_release(struct get_record_entry *entry)
+{
+    free(entry->key);
+    free(entry->name);
+}
+
+/* Of those that `compare` takes for the same, the last line alone. They are sorted by `sort`. */
+static void keep_last(struct get_record *record, int (*compare)(const void *, const void *),
+                      int (*sort)(const void *, const void *))
+{
+    struct get_record_entry *entries = record->entries;
+    size_t kept = 0;
+
+    qsort(entries, record->count, sizeof entries[0], sort);
+    for (size_t i = 0; i < record->count; i++) {
+        if (i + 1 < record->count && compare(&entries[i], &entries[i + 1]) == 0) {
+            entry_release(&entries[i]);
+        } else {
+            entries[kept++] = entries[i];
+        }
+    }
+    record->count = kept;
+}
+
+/* One of get_list: a URL, or what stands for it. What was made of two lines has a space in it. */
+static bool is_key(const char *text)
+{
+    return strchr(text, ':') != NULL && strchr(text, ' ') == NULL;
+}
+
+/* A line that is not as we write them is passed over: its file will be fetched again. */
+static int add_line(struct get_record *record, char *line, size_t number)
+{
+    struct get_record_entry entry = {.line = number};
     int name_at = 0;
 
-    line[strcspn(line, "\n")] = '\0';
     if (sscanf(line, "%" SCNu64 " %" SCNx64 " %n", &entry.bytes, &entry.xxh3, &name_at) != 2) {
         return 0;
     }
@@ -81,7 +138,7 @@ static int add_line(struct get_record *record, char *line)
         return 0;
     }
     *space = '\0';
-    if (!save_name_is_safe(name)) {
+    if (!save_name_is_safe(name) || !is_key(space + 1)) {
         return 0;
     }
     if ((record->count & (record->count - 1)) == 0) {
@@ -98,24 +155,37 @@ static int add_line(struct get_record *record, char *line)
     return entry.name == NULL || entry.key == NULL ? -ENOMEM : 0;
 }
 
-int get_record_read(struct get_record *record, const char *output_dir)
+/* A torn line is passed over even if it looks whole: the end of its URL may be missing. */
+static int read_lines(struct get_record *record, FILE *file)
 {
     char *line = NULL;
-    size_t line_bytes = 0;
+    size_t room = 0;
+    ssize_t bytes = 0;
     int error = 0;
 
+    for (size_t number = 0; error == 0 && (bytes = getline(&line, &room, file)) > 0; number++) {
+        record->torn = line[bytes - 1] != '\n';
+        line[bytes - 1] = '\0';
+        if (!record->torn && strlen(line) + 1 == (size_t)bytes) {
+            error = add_line(record, line, number);
+        }
+    }
+    free(line);
+    return error;
+}
+
+int get_record_read(struct get_record *record, const char *output_dir)
+{
     *record = (struct get_record){.path = path_of_record(output_dir)};
     FILE *file = record->path == NULL ? NULL : fopen(record->path, "re");
     if (file == NULL) {
         return 0;
     }
-    while (error == 0 && getline(&line, &line_bytes, file) >= 0) {
-        error = add_line(record, line);
-    }
-    free(line);
+    int error = read_lines(record, file);
     (void)fclose(file);
     if (error == 0 && record->count > 0) {
-        qsort(record->entries, record->count, sizeof record->entries[0], compare_keys);
+        keep_last(record, compare_names, compare_names_then_lines);
+        keep_last(record, compare_keys, compare_keys_then_lines);
     }
     return error;
 }
@@ -200,7 +270,70 @@ int get_record_find_complete(const struct get_record *record, struct get_list *l
     return interrupted() ? -EINTR : 0;
 }
 
-/* ---- write ---- */
+/* ---- append, while it runs ---- */
+
+#define FLUSH_INTERVAL_NS NS_PER_S
+
+static void write_entry(FILE *file, const struct get_record_entry *entry)
+{
+    (void)fprintf(file, "%" PRIu64 " %016" PRIx64 " %s %s\n", entry->bytes, entry->xxh3,
+                  entry->name, entry->key);
+}
+
+static void write_item(FILE *file, const struct get_item *item, const struct transfer_result *saved)
+{
+    write_entry(file, &(struct get_record_entry){
+                          .key = item->key,
+                          .name = (char *)(uintptr_t)item->name,
+                          .bytes = saved->body_bytes,
+                          .xxh3 = saved->body_xxh3,
+                      });
+}
+
+void get_record_begin(struct get_record *record)
+{
+    record->log = record->path == NULL ? NULL : fopen(record->path, "ae");
+    if (record->log != NULL && record->torn) {
+        (void)fputs(" \n", record->log); /* no key ends in a space: the line stays none of ours */
+    }
+}
+
+void get_record_add(struct get_record *record, const struct get_item *item,
+                    const struct transfer_result *file)
+{
+    if (record->log == NULL) {
+        return;
+    }
+    write_item(record->log, item, file);
+    if (atomic_load(&record->due_at_ns) == 0) {
+        atomic_store(&record->due_at_ns, clock_now_ns() + FLUSH_INTERVAL_NS);
+    }
+}
+
+bool get_record_is_due(struct get_record *record)
+{
+    uint64_t due_at_ns = atomic_load_explicit(&record->due_at_ns, memory_order_relaxed);
+
+    return due_at_ns != 0 && clock_now_ns() >= due_at_ns;
+}
+
+void get_record_flush(struct get_record *record)
+{
+    if (record->log != NULL) {
+        (void)fflush(record->log); /* an error shows when all is written anew */
+    }
+    atomic_store(&record->due_at_ns, 0);
+}
+
+static void end(struct get_record *record)
+{
+    if (record->log != NULL) {
+        (void)fclose(record->log);
+        record->log = NULL;
+    }
+}
+
+/* ---- write anew ---- */
 
 struct record_content {
     const struct get_record *record;
@@ -214,12 +347,6 @@ static bool is_downloaded(const struct get_session *session, size_t index)
     return result != NULL && result->status == TRANSFER_OK;
 }
 
-static void write_entry(FILE *file, const struct get_record_entry *entry)
-{
-    (void)fprintf(file, "%" PRIu64 " %016" PRIx64 " %s %s\n", entry->bytes, entry->xxh3,
-                  entry->name, entry->key);
-}
-
 static int write_entries(FILE *file, const void *content)
 {
     const struct get_record *record = ((const struct record_content *)content)->record;
@@ -231,14 +358,8 @@ static int write_entries(FILE *file, const void *content)
         }
     }
     for (size_t i = 0; i < session->list->count; i++) {
-        const struct transfer_result *file_result = &session->outcomes[i].parts[0];
         if (is_downloaded(session, i)) {
-            write_entry(file, &(struct get_record_entry){
-                                  .key = session->list->items[i].key,
-                                  .name = session->list->items[i].name,
-                                  .bytes = file_result->body_bytes,
-                                  .xxh3 = file_result->body_xxh3,
-                              });
+            write_item(file, &session->list->items[i], &session->outcomes[i].parts[0]);
         }
     }
     return ferror(file) ? -EIO : 0;
@@ -248,6 +369,7 @@ int get_record_write(struct get_record *record, const struct get_session *sessio
 {
     const struct record_content content = {.record = record, .session = session};
 
+    end(record);
     if (record->path == NULL) {
         return -ENOENT;
     }
@@ -262,9 +384,9 @@ int get_record_write(struct get_record *record, const struct get_session *sessio
 
 void get_record_release(struct get_record *record)
 {
+    end(record);
     for (size_t i = 0; i < record->count; i++) {
-        free(record->entries[i].key);
-        free(record->entries[i].name);
+        entry_release(&record->entries[i]);
     }
     free(record->entries);
     free(record->path);

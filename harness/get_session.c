@@ -28,10 +28,15 @@ static size_t request_count(const struct get_session *session)
 }
 
 int get_session_init(struct get_session *session, const struct get_options *options,
-                     struct get_list *list, int dir_fd, uint32_t loops)
+                     struct get_list *list, struct get_record *record, int dir_fd, uint32_t loops)
 {
-    *session =
-        (struct get_session){.options = options, .list = list, .dir_fd = dir_fd, .loops = loops};
+    *session = (struct get_session){
+        .options = options,
+        .list = list,
+        .record = record,
+        .dir_fd = dir_fd,
+        .loops = loops,
+    };
     (void)pthread_mutex_init(&session->lock, NULL);
     session->asked = calloc(list->count + 1, sizeof session->asked[0]);
     session->outcomes = calloc(list->count + 1, sizeof session->outcomes[0]);
@@ -261,15 +266,26 @@ static void on_complete(void *user, size_t index, const struct transfer_result *
         outcome->result = outcome->parts[0].status != TRANSFER_OK || parts == 1
                               ? &outcome->parts[0]
                               : &outcome->parts[1];
+        if (outcome->result->status == TRANSFER_OK) {
+            get_record_add(session->record, item, &outcome->parts[0]);
+        }
         count(session, outcome);
         tell(session, item, outcome->result);
     }
     (void)pthread_mutex_unlock(&session->lock);
 }
 
+/* Backends ask this several times a second, also when nothing completes: the clock of the record.
+ */
 static int on_cancelled(void *user)
 {
-    (void)user;
+    struct get_session *session = user;
+
+    if (get_record_is_due(session->record)) {
+        (void)pthread_mutex_lock(&session->lock);
+        get_record_flush(session->record);
+        (void)pthread_mutex_unlock(&session->lock);
+    }
     return interrupted();
 }
 
@@ -302,6 +318,7 @@ int get_session_run(struct get_session *session, const struct bench_backend *bac
     };
 
     make_requests(session);
+    get_record_begin(session->record);
     session->started_ns = clock_now_ns();
     int result = job.count == 0 ? 0 : backend->download_many(&job, session->results);
     session->finished_ns = clock_now_ns();

@@ -4,6 +4,7 @@
 
 #include "get_list.h"
 #include "get_options.h"
+#include "get_record.h"
 
 #include "backends/backend.h"
 
@@ -32,6 +33,7 @@ struct get_outcome {
 struct get_session {
     const struct get_options *options;
     struct get_list *list;
+    struct get_record *record; /* of what is saved, as it is */
     int dir_fd;
     uint32_t loops;
     size_t *asked; /* [asked_count] item of each request, or of each pair of them */
@@ -51,7 +53,7 @@ struct get_session {
 /** @param dir_fd  of the output folder @param loops  that the backend runs @return 0 or -ENOMEM;
  * get_session_release is fine after either */
 int get_session_init(struct get_session *session, const struct get_options *options,
-                     struct get_list *list, int dir_fd, uint32_t loops);
+                     struct get_list *list, struct get_record *record, int dir_fd, uint32_t loops);
 
 /** Download all that is not complete. @return 0; -errno when the backend could not run */
 int get_session_run(struct get_session *session, const struct bench_backend *backend);

@@ -2,6 +2,7 @@
 import fcntl
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -12,6 +13,7 @@ import unittest
 
 from support import BENCH, MockServerCase, wait_for
 
+CODES = "bd br cd cn de eg et fr id in ir jp mx ng ph pk ru tr us vn".split()
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -121,6 +123,59 @@ class Stopped(FilesCase):
         maps = f"/proc/{process.pid}/maps"
         wait_for(lambda: "/d/n" in pathlib.Path(maps).read_text(encoding="utf-8"))
         self.check_end(process, signal.SIGTERM)
+
+
+class Killed(FilesCase):
+    def asked(self):
+        """The codes whose flags the server has been asked for."""
+        return sorted(path.split("/")[2] for path in self.stats()["paths"])
+
+    def test_what_was_complete_when_it_was_killed_is_not_asked_for_again(self):
+        urls = {cc: self.url(cc, "?delay=300ms") for cc in CODES}
+        name = self.write_list(urls.values())
+        for backend in ("raw_epoll", "raw_threads", "curl_multi", "curl_processes"):
+            with self.subTest(backend):
+                shutil.rmtree(self.folder / "state", ignore_errors=True)
+                process = self.start("get", "-i", name, "-m", "1", "-o", backend, "-b", backend)
+                wait_for(lambda: len(self.record()) >= 2)
+                process.kill()
+                process.communicate()
+                self.assertEqual(process.returncode, -signal.SIGKILL)
+                recorded = [line.split()[3] for line in self.record()]
+                wait_for(lambda: self.stats()["in_flight"] == 0)
+                self.admin("/reset", "POST")
+                done = self.bench("get", "-i", name, "-m", "20", "-o", backend, "--resume")
+                missing = [cc for cc, url in urls.items() if url not in recorded]
+                self.assertEqual(self.asked(), missing)
+                self.assertIn(f"{len(recorded)} were complete already.\n"
+                              f"{len(missing)} files downloaded.\n", done.stdout)
+                self.assertEqual(sorted(self.folder_of(backend)), [f"{cc}.gif" for cc in CODES])
+
+    def test_a_line_that_was_cut_short_is_of_no_file(self):
+        """A URL without its end may be another one, and lines that follow are read all the same."""
+        short, long = self.url("br", "?size=1"), self.url("br", "?size=10")
+        name = self.write_list([short, long])
+        self.bench("get", "-i", name, "-o", "d")
+        (line,) = [line for line in self.record() if line.endswith(f" {long}\n")]
+        self.write_record([line[:-2]])  # now it ends as the other URL does
+        slow = self.write_list([self.url("cn"), self.url("de", "?delay=20s")], "slow.txt")
+        process = self.start("get", "-i", slow, "-o", "d")
+        wait_for(lambda: self.record()[-1].endswith(f" {self.url('cn')}\n"))
+        process.kill()
+        process.communicate()
+        self.admin("/reset", "POST")
+        done = self.bench("get", "-i", self.write_list([short, long, self.url("cn")]), "-o", "d",
+                          "--resume")
+        self.assertIn("1 was complete already.\n2 files downloaded.\n", done.stdout)
+        self.assertEqual(self.stats()["paths"], {"/flags/br/br.gif": 2})
+        self.assertEqual(sorted(map(len, self.folder_of("d").values()))[:2], [1, 10])
+
+    def test_each_file_has_one_line_however_often_it_was_fetched(self):
+        name = self.write_list([self.url(cc) for cc in CODES])
+        for _ in range(2):
+            self.bench("get", "-i", name, "-o", "d")
+            self.assertEqual(sorted(line.split()[2] for line in self.record()),
+                             [f"{cc}.gif" for cc in CODES])
 
 
 if __name__ == "__main__":
