@@ -54,8 +54,9 @@ static char *key_of(const struct get_options *options, const struct server *serv
     return asprintf(&key, "mock:%s", url + strlen(server->origin)) < 0 ? NULL : key;
 }
 
-/* "BR.gif": the ending that the path has. */
-static void name_flag(struct get_item *item, const char *url)
+/* "BR.gif": the ending that the path has. Until its country is known it is "BR~unnamed.gif", as no
+ * file of another run is called: names made of URLs and of countries have no '~' (file_name.h). */
+static void name_flag(struct get_item *item, const char *url, bool by_country)
 {
     struct url_view view;
     char of_path[FILE_NAME_BYTES_MAX];
@@ -65,7 +66,8 @@ static void name_flag(struct get_item *item, const char *url)
         file_name_of_path(view.path, view.path_bytes, of_path);
     }
     const char *dot = strrchr(of_path, '.');
-    (void)snprintf(item->name, sizeof item->name, "%s%.16s", item->label, dot == NULL ? "" : dot);
+    (void)snprintf(item->name, sizeof item->name, "%s%s%.16s", item->label,
+                   by_country ? "~unnamed" : "", dot == NULL ? "" : dot);
 }
 
 static int add_flag(struct get_list *list, const struct get_options *options,
@@ -83,7 +85,7 @@ static int add_flag(struct get_list *list, const struct get_options *options,
     if (item->url == NULL || (options->names && item->metadata_url == NULL)) {
         return -ENOMEM;
     }
-    name_flag(item, item->url);
+    name_flag(item, item->url, options->names);
     expect(item, server, cc);
     item->key = key_of(options, server, item->url);
     return item->key == NULL ? -ENOMEM : 0;

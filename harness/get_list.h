@@ -16,7 +16,7 @@ struct get_item {
     char *metadata_url; /* with --names; else NULL */
     char *key;          /* of the record: the URL, or what stands for it on a server of ours */
     char label[3];      /* "BR"; empty: not a flag */
-    char name[FILE_NAME_BYTES_MAX]; /* of the file; with --names until the country is known */
+    char name[FILE_NAME_BYTES_MAX]; /* of the file; with --names a provisional one at first */
     uint64_t bytes;                 /* with `expected` */
     uint64_t xxh3;
     bool expected; /* the server's manifest says what the body is */

@@ -242,9 +242,9 @@ static void on_body(void *user, size_t index, const void *body, size_t body_byte
     }
     json_t *root = json_loadb(body, body_bytes, 0, NULL);
     const char *country = json_string_value(json_object_get(root, "country"));
-    if (country != NULL) {
-        session->outcomes[session->asked[index / 2]].country = strdup(country);
-    }
+    struct get_outcome *outcome = &session->outcomes[session->asked[index / 2]];
+    free(outcome->country); /* of an attempt that failed after all */
+    outcome->country = country == NULL ? NULL : strdup(country);
     json_decref(root);
 }
 
@@ -275,8 +275,18 @@ static void on_complete(void *user, size_t index, const struct transfer_result *
     (void)pthread_mutex_unlock(&session->lock);
 }
 
-/* Backends ask this several times a second, also when nothing completes: the clock of the record.
- */
+/* The backend could not go on: flags whose countries nobody is going to ask for any more. */
+static void drop_unnamed(const struct get_session *session)
+{
+    for (size_t i = 0; session->options->names && i < session->asked_count; i++) {
+        const struct get_outcome *outcome = &session->outcomes[session->asked[i]];
+        if (outcome->ended == 1 && outcome->parts[0].status == TRANSFER_OK) {
+            (void)unlinkat(session->dir_fd, session->list->items[session->asked[i]].name, 0);
+        }
+    }
+}
+
+/* Backends ask several times a second, also when nothing completes: the clock of the record. */
 static int on_cancelled(void *user)
 {
     struct get_session *session = user;
@@ -322,6 +332,9 @@ int get_session_run(struct get_session *session, const struct bench_backend *bac
     session->started_ns = clock_now_ns();
     int result = job.count == 0 ? 0 : backend->download_many(&job, session->results);
     session->finished_ns = clock_now_ns();
+    if (result != 0) {
+        drop_unnamed(session);
+    }
     draw_bar(session, true);
     if (session->column) {
         (void)printf("\n");

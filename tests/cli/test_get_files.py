@@ -1,5 +1,8 @@
 """bench get, and the files it leaves: stopped, killed, resumed, beside files of other runs."""
+import contextlib
 import fcntl
+import http.server
+import json
 import os
 import pathlib
 import shutil
@@ -8,6 +11,7 @@ import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 import unittest
 
@@ -176,6 +180,96 @@ class Killed(FilesCase):
             self.bench("get", "-i", name, "-o", "d")
             self.assertEqual(sorted(line.split()[2] for line in self.record()),
                              [f"{cc}.gif" for cc in CODES])
+
+
+class Names(FilesCase):
+    def serve_countries(self, countries):
+        """A server of flags and metadata; a country that is None fails, a function is called."""
+        class Flags(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                _, cc, *rest = self.path.split("/")
+                if rest == ["metadata.json"]:
+                    country = countries[cc]
+                    name = country() if callable(country) else country
+                    self.answer(200 if name else 503, json.dumps({"country": name}))
+                else:
+                    self.answer(200 if cc in countries else 404, cc)
+
+            def answer(self, status, text):
+                with contextlib.suppress(OSError):  # whoever asked may be gone
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text.encode())
+
+            def log_message(self, *arguments):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flags)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def serve_late_country(self):
+        """One that is not told before the test lets go. @return the URL, and what lets go"""
+        told = threading.Event()
+        self.addCleanup(told.set)
+        return self.serve_countries({"br": lambda: told.wait(30) and "Brazil"}), told
+
+    def start_and_wait_for_the_flag(self, url):
+        process = self.start("get", "BR", "--names", "-o", "d", "-s", url)
+        wait_for(lambda: (self.folder / "d").exists() and self.folder_of("d"))
+        self.assertEqual(list(self.folder_of("d").values()), [b"br"])
+        return process
+
+    def test_a_flag_of_a_run_without_names_stays_as_it_is(self):
+        url = self.serve_countries({"br": "Brazil"})
+        for backend in ("raw_epoll", "raw_libuv", "raw_threads", "curl_threads"):
+            with self.subTest(backend):
+                (self.folder / backend).mkdir()
+                (self.folder / backend / "BR.gif").write_bytes(b"of an earlier run")
+                self.bench("get", "BR", "--names", "-o", backend, "-b", backend, "-s", url)
+                self.assertEqual(self.folder_of(backend),
+                                 {"BR.gif": b"of an earlier run", "Brazil.gif": b"br"})
+
+    def test_a_flag_of_an_earlier_run_stays_when_there_is_no_country(self):
+        url = self.serve_countries({"br": None})
+        (self.folder / "d").mkdir()
+        (self.folder / "d" / "BR.gif").write_bytes(b"of an earlier run")
+        (self.folder / "d" / "Brazil.gif").write_bytes(b"another")
+        done = self.bench("get", "BR", "--names", "-o", "d", "-s", url, code=6)
+        self.assertIn("1 error.", done.stdout)
+        self.assertEqual(self.folder_of("d"),
+                         {"BR.gif": b"of an earlier run", "Brazil.gif": b"another"})
+
+    def test_the_second_country_of_a_name_gets_its_code_behind_it(self):
+        url = self.serve_countries({"ar": "Brazil", "br": "Brazil", "cn": "China"})
+        done = self.bench("get", "AR", "BR", "CN", "--names", "-v", "-b", "raw_sequential", "-o",
+                          "d", "-s", url)
+        self.assertEqual(self.folder_of("d"), {"Brazil.gif": b"ar", "Brazil-BR.gif": b"br",
+                                               "China.gif": b"cn"})
+        self.assertIn("ok Brazil-BR.gif: ", done.stdout)
+        before = self.folder_of("d")
+        done = self.bench("get", "AR", "BR", "CN", "--names", "--resume", "-o", "d", "-s", url)
+        self.assertIn("3 were complete already.\n", done.stdout)
+        self.assertEqual(self.folder_of("d"), before)
+
+    def test_an_interrupt_before_the_country_is_known_leaves_no_file(self):
+        url, _ = self.serve_late_country()
+        process = self.start_and_wait_for_the_flag(url)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(self.folder_of("d"), {})
+
+    def test_what_a_killed_run_has_not_named_is_named_by_the_next(self):
+        url, told = self.serve_late_country()
+        process = self.start_and_wait_for_the_flag(url)
+        process.kill()
+        process.communicate()
+        told.set()
+        self.bench("get", "BR", "--names", "-o", "d", "-s", url)
+        self.assertEqual(self.folder_of("d"), {"Brazil.gif": b"br"})
 
 
 if __name__ == "__main__":
