@@ -257,18 +257,28 @@ static int run_and_report(struct get *get, struct get_record *record)
     return exit_code;
 }
 
-/* What earlier runs have left in the folder. */
+/* What earlier runs have left in the folder. @return 0 or an exit code */
 static int look_back(struct get *get, struct get_record *record)
 {
     int error = get_record_read(record, get->options.output_dir);
 
+    if (error == 0 && get->options.list != NULL && record->count > 0) {
+        error = get_record_settle_names(record, &get->list, get->dir_fd);
+    }
     if (error == 0 && get->options.resume) {
         error = get_record_find_complete(record, &get->list, get->dir_fd);
     }
-    if (error == -ENOMEM) {
+    switch (error) {
+    case 0:
+        return 0;
+    case -EINTR:
+        return EXIT_INTERRUPTED;
+    case -EINVAL:
+        return EXIT_USAGE_ERROR;
+    default:
         log_error("out of memory");
+        return EXIT_INTERNAL;
     }
-    return error == 0 ? 0 : error == -EINTR ? EXIT_INTERRUPTED : EXIT_INTERNAL;
 }
 
 static int download(struct get *get)

@@ -223,16 +223,31 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*first)->name, (*second)->name);
 }
 
-static void drop_repeated(struct get_list *list, struct get_item **order)
+static struct get_item **order_of(const struct get_list *list)
 {
+    struct get_item **order = calloc(list->count + 1, sizeof order[0]);
+
+    for (size_t i = 0; order != NULL && i < list->count; i++) {
+        order[i] = &list->items[i];
+    }
+    return order;
+}
+
+static int drop_repeated(struct get_list *list)
+{
+    struct get_item **order = order_of(list);
     size_t kept = 0;
 
+    if (order == NULL) {
+        return -ENOMEM;
+    }
     qsort(order, list->count, sizeof order[0], compare_urls);
     for (size_t i = 1; i < list->count; i++) {
         if (strcmp(order[i]->url, order[i - 1]->url) == 0) {
             order[i]->complete = true; /* marks it, until it is gone */
         }
     }
+    free(order);
     for (size_t i = 0; i < list->count; i++) {
         struct get_item *item = &list->items[i];
         if (!item->complete) {
@@ -244,27 +259,39 @@ static void drop_repeated(struct get_list *list, struct get_item **order)
     }
     list->repeated = list->count - kept;
     list->count = kept;
+    return 0;
 }
 
-/* Names that several have get a hash of the URL, each of them: so what a URL's file is called does
- * not depend on the order of the list. @return whether there were any */
-static bool mark_shared_names(struct get_list *list, struct get_item **order, uint64_t pass)
+/* All of one name but a settled one. @return whether there were any */
+static bool mark(struct get_item **items, size_t count, uint64_t pass)
 {
     bool any = false;
 
-    for (size_t i = 0; i < list->count; i++) {
-        order[i] = &list->items[i];
+    for (size_t i = 0; i < count; i++) {
+        const char *url = items[i]->url;
+        if (!items[i]->settled) {
+            any = true;
+            file_name_mark(items[i]->name, body_hash(url, strlen(url)) + pass);
+        }
     }
+    return any;
+}
+
+static bool mark_shared_names(struct get_list *list, struct get_item **order, uint64_t pass,
+                              get_list_is_taken *is_taken, const void *user)
+{
+    bool any = false;
+
     qsort(order, list->count, sizeof order[0], compare_names);
     for (size_t begin = 0, end; begin < list->count; begin = end) {
+        const struct get_item *first = order[begin];
         for (end = begin + 1;
              end < list->count && compare_names(&order[begin], &order[end]) == 0;) {
             end++;
         }
-        for (size_t i = begin; end - begin > 1 && i < end; i++) {
-            const char *url = order[i]->url;
-            any = true;
-            file_name_mark(order[i]->name, body_hash(url, strlen(url)) + pass);
+        if (end - begin > 1 ||
+            (is_taken != NULL && !first->settled && is_taken(user, first->name))) {
+            any = mark(&order[begin], end - begin, pass) || any;
         }
     }
     return any;
@@ -272,27 +299,22 @@ static bool mark_shared_names(struct get_list *list, struct get_item **order, ui
 
 #define PASSES_MAX 8 /* the second is for a list made to collide with the marks of the first */
 
-static int tell_apart(struct get_list *list)
+int get_list_tell_apart(struct get_list *list, get_list_is_taken *is_taken, const void *user)
 {
-    struct get_item **order = calloc(list->count + 1, sizeof order[0]);
+    struct get_item **order = order_of(list);
     bool shared = true;
 
     if (order == NULL) {
         return -ENOMEM;
     }
-    for (size_t i = 0; i < list->count; i++) {
-        order[i] = &list->items[i];
-    }
-    drop_repeated(list, order);
     for (uint64_t pass = 0; pass < PASSES_MAX && shared; pass++) {
-        shared = mark_shared_names(list, order, pass);
+        shared = mark_shared_names(list, order, pass, is_taken, user);
     }
     free(order);
     if (shared) {
         log_error("the list makes file names that cannot be told apart");
-        return -EINVAL;
     }
-    return 0;
+    return shared ? -EINVAL : 0;
 }
 
 int get_list_urls(struct get_list *list, const struct get_options *options)
@@ -304,7 +326,10 @@ int get_list_urls(struct get_list *list, const struct get_options *options)
         error = -EINVAL;
     }
     if (error == 0) {
-        error = tell_apart(list);
+        error = drop_repeated(list);
+    }
+    if (error == 0) {
+        error = get_list_tell_apart(list, NULL, NULL);
     }
     if (error == -ENOMEM) {
         log_error("out of memory");

@@ -21,6 +21,7 @@ struct get_item {
     uint64_t xxh3;
     bool expected; /* the server's manifest says what the body is */
     bool complete; /* it is there already: nothing to do */
+    bool settled;  /* the name is the one that it was saved under before */
 };
 
 struct get_list {
@@ -36,6 +37,18 @@ int get_list_flags(struct get_list *list, const struct get_options *options,
 
 /** The URLs of options->list. Same return; -errno when it cannot be read. */
 int get_list_urls(struct get_list *list, const struct get_options *options);
+
+/** Is this the name of somebody else's file? */
+typedef bool get_list_is_taken(const void *user, const char *name);
+
+/**
+ * Names that several items have get a hash of the URL, each of them: so what a URL's file is called
+ * does not depend on the order of the list. So do those that are taken. Settled names stay: no two
+ * of them may be the same.
+ * @param is_taken  NULL: none is
+ * @return 0; -EINVAL, with a line on stderr; -ENOMEM
+ */
+int get_list_tell_apart(struct get_list *list, get_list_is_taken *is_taken, const void *user);
 
 void get_list_release(struct get_list *list);
 

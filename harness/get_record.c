@@ -190,6 +190,74 @@ int get_record_read(struct get_record *record, const char *output_dir)
     return error;
 }
 
+static struct get_record_entry *find(const struct get_record *record, const char *key)
+{
+    const struct get_record_entry wanted = {.key = (char *)(uintptr_t)key};
+
+    return record->count == 0 ? NULL
+                              : bsearch(&wanted, record->entries, record->count,
+                                        sizeof record->entries[0], compare_keys);
+}
+
+/* ---- names that are known ---- */
+
+struct known_names {
+    const char **names; /* [count], sorted */
+    size_t count;
+    int dir_fd;
+};
+
+static int compare_texts(const void *a, const void *b)
+{
+    const char *const *first = a;
+    const char *const *second = b;
+
+    return strcmp(*first, *second);
+}
+
+/* Asked of names that no item of the list was saved under: they are of other URLs. */
+static bool is_taken(const void *user, const char *name)
+{
+    const struct known_names *known = user;
+    struct stat status;
+
+    return bsearch(&name, known->names, known->count, sizeof name, compare_texts) != NULL &&
+           fstatat(known->dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void keep_names(const struct get_record *record, struct get_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct get_item *item = &list->items[i];
+        const struct get_record_entry *entry = find(record, item->key);
+        if (entry != NULL && strlen(entry->name) < sizeof item->name) {
+            memcpy(item->name, entry->name, strlen(entry->name) + 1);
+            item->settled = true;
+        }
+    }
+}
+
+int get_record_settle_names(const struct get_record *record, struct get_list *list, int dir_fd)
+{
+    struct known_names known = {
+        .names = calloc(record->count + 1, sizeof known.names[0]),
+        .count = record->count,
+        .dir_fd = dir_fd,
+    };
+
+    if (known.names == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < record->count; i++) {
+        known.names[i] = record->entries[i].name;
+    }
+    qsort(known.names, known.count, sizeof known.names[0], compare_texts);
+    keep_names(record, list);
+    int error = get_list_tell_apart(list, is_taken, &known);
+    free(known.names);
+    return error;
+}
+
 /* ---- compare with the folder ---- */
 
 #define PIECE_BYTES (UINT64_C(1) << 20)
@@ -233,15 +301,6 @@ static bool file_is(int dir_fd, const char *name, uint64_t bytes, uint64_t xxh3)
     }
     (void)close(fd);
     return same;
-}
-
-static struct get_record_entry *find(const struct get_record *record, const char *key)
-{
-    const struct get_record_entry wanted = {.key = (char *)(uintptr_t)key};
-
-    return record->count == 0 ? NULL
-                              : bsearch(&wanted, record->entries, record->count,
-                                        sizeof record->entries[0], compare_keys);
 }
 
 static void find_complete(const struct get_record *record, struct get_item *item, int dir_fd)

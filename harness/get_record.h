@@ -37,6 +37,12 @@ struct get_record {
 int get_record_read(struct get_record *record, const char *output_dir);
 
 /**
+ * Keep the names that URLs were saved under before, and do not take over a file that is there and
+ * is another URL's. So the same list gets the same names again. @return as get_list_tell_apart
+ */
+int get_record_settle_names(const struct get_record *record, struct get_list *list, int dir_fd);
+
+/**
  * Mark the items whose files are complete: they have the length and the hash that the manifest
  * says, or else those that they had when they were saved.
  * @return 0; -EINTR when the user stops

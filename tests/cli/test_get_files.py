@@ -272,5 +272,58 @@ class Names(FilesCase):
         self.assertEqual(self.folder_of("d"), {"Brazil.gif": b"br"})
 
 
+class SecondList(FilesCase):
+    """URLs of one name, told apart by the length of what they lead to."""
+
+    def get(self, *sizes, resume=False):
+        name = self.write_list([self.url("br", f"?size={size}") for size in sizes])
+        return self.bench("get", "-i", name, "-o", "d", *["--resume"] * resume).stdout
+
+    def lengths(self):
+        return {name: len(body) for name, body in self.folder_of("d").items()}
+
+    def name_of(self, size):
+        (name,) = [name for name, length in self.lengths().items() if length == size]
+        return name
+
+    def test_it_leaves_a_file_of_the_first_alone(self):
+        self.get(10)
+        self.get(20)
+        self.assertEqual(self.name_of(10), "br.gif")
+        self.assertRegex(self.name_of(20), r"^br-[0-9a-f]{16}\.gif$")
+        self.assertEqual(len(self.lengths()), 2)
+
+    def test_each_list_gets_the_same_names_again(self):
+        self.get(10)
+        self.get(20)
+        names = self.lengths()
+        self.get(20)
+        self.get(10)
+        self.get(30, 20, 10)
+        self.assertEqual(names, {name: length for name, length in self.lengths().items()
+                                 if length != 30})
+        names = self.lengths()
+        self.assertIn("3 were complete already.\n0 files downloaded.\n",
+                      self.get(10, 20, 30, resume=True))
+        self.assertEqual(self.lengths(), names)
+
+    def test_a_name_is_kept_when_the_file_that_had_it_first_is_gone(self):
+        self.get(10)
+        self.get(20)
+        marked = self.name_of(20)
+        (self.folder / "d" / "br.gif").unlink()
+        self.assertIn("1 was complete already.\n", self.get(20, resume=True))
+        self.get(20)
+        self.assertEqual(self.lengths(), {marked: 20})
+
+    def test_the_name_of_a_file_that_is_gone_is_free(self):
+        self.get(10)
+        (self.folder / "d" / "br.gif").unlink()
+        self.get(20)
+        self.assertEqual(self.lengths(), {"br.gif": 20})
+        self.get(10)
+        self.assertEqual((self.name_of(20), len(self.lengths())), ("br.gif", 2))
+
+
 if __name__ == "__main__":
     unittest.main()
