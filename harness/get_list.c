@@ -152,15 +152,17 @@ static char *trim(char *line)
 static int add_line(struct get_list *list, const char *file, size_t number, char *line)
 {
     struct url_view view;
-    const char *url = trim(line);
+    char *url = trim(line);
 
     if (url[0] == '\0' || url[0] == '#') {
         return 0;
     }
     int result = url_parse_any(url, &view);
     if (result != 0) {
-        log_error("%s:%zu: '%s': want an absolute http or https URL%s", file, number, url,
-                  result == -ENAMETOOLONG ? " of at most 2048 bytes" : "");
+        log_error("%s:%zu: '%s': want an absolute http or https URL%s", file, number,
+                  get_options_hide_user(url),
+                  result == -ENAMETOOLONG ? " of at most 2048 bytes"
+                                          : " without user and password");
         return -EINVAL;
     }
     if (list->count == URLS_MAX) {

@@ -141,7 +141,21 @@ static void want_most_populous(struct get_codes *codes)
 
 /* ---- options ---- */
 
-static error_t parse_server(const char *text, struct command_line *line)
+/* RFC 3986 section 3.2.1; with any number of slashes, for such a URL is refused, but shown. */
+char *get_options_hide_user(char *text)
+{
+    char *colon = strchr(text, ':');
+    char *begin = colon != NULL && colon[1] == '/' ? colon + 1 : text;
+
+    begin += strspn(begin, "/");
+    char *at = memrchr(begin, '@', strcspn(begin, "/?#"));
+    if (at != NULL) {
+        memmove(begin, at + 1, strlen(at + 1) + 1);
+    }
+    return text;
+}
+
+static error_t parse_server(char *text, struct command_line *line)
 {
     static const char *const labels[] = {
         [GET_LOCAL] = "LOCAL", [GET_DELAY] = "DELAY", [GET_ERROR] = "ERROR"};
@@ -155,7 +169,8 @@ static error_t parse_server(const char *text, struct command_line *line)
     }
     if (url_parse(text, &view) != 0) {
         return log_error_once(&line->refused,
-                              "--server '%s': want LOCAL, DELAY, ERROR or an http URL", text);
+                              "--server '%s': want LOCAL, DELAY, ERROR or an http URL",
+                              get_options_hide_user(text));
     }
     line->options->label = GET_URL;
     line->options->server = text;

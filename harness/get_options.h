@@ -50,4 +50,7 @@ struct get_options {
  */
 int get_options_parse(int argc, char **argv, struct get_options *options);
 
+/** Take "user:password@" out of what may be a URL, in place: messages go to logs. @return text */
+char *get_options_hide_user(char *text);
+
 #endif

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from support import BENCH, MockServerCase, wait_for
+from support import BENCH, CliCase, MockServerCase, wait_for
 
 CODES = "bd br cd cn de eg et fr id in ir jp mx ng ph pk ru tr us vn".split()
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -323,6 +323,27 @@ class SecondList(FilesCase):
         self.assertEqual(self.lengths(), {"br.gif": 20})
         self.get(10)
         self.assertEqual((self.name_of(20), len(self.lengths())), ("br.gif", 2))
+
+
+class RefusedUrls(CliCase):
+    URLS = [("http://me:secret@host/x", "http://host/x"),
+            ("http://me:se@cret@host:8080?y", "http://host:8080?y"),
+            ("ftp://me:secret@host", "ftp://host"),
+            ("http:/me:secret@host/", "http:/host/"),
+            ("//me:secret@host/x", "//host/x"),
+            ("me:secret@host/x", "host/x"),
+            ("ftp://host/@me:1", "ftp://host/@me:1")]
+
+    def test_they_are_shown_without_user_and_password_in_a_list(self):
+        for url, shown in self.URLS:
+            with self.subTest(url):
+                (self.folder / "urls.txt").write_text(url + "\n")
+                self.refused(64, "get", "-i", "urls.txt", says=f"urls.txt:1: '{shown}': want")
+
+    def test_and_so_is_a_server(self):
+        for url, shown in self.URLS:
+            with self.subTest(url):
+                self.refused(64, "get", "-s", url, says=f"--server '{shown}': want")
 
 
 if __name__ == "__main__":
