@@ -27,13 +27,15 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 #define ADDRESS_BYTES 4
 #define ADDRESSES_MAX 1024
-#define CANCEL_POLL_MS 50 /* backend.h: every 100 ms at least */
+#define ABSOLUTE_NAME_BYTES (DNS_NAME_BYTES_MAX + 2) /* the last dot, and NUL */
+#define CANCEL_POLL_MS 50                            /* backend.h: every 100 ms at least */
 
 /* One of the places in flight: a lookup at a time. */
 struct place {
@@ -135,17 +137,34 @@ static void on_deadline(uv_timer_t *timer)
     (void)uv_cancel((uv_req_t *)&place->request); /* only what no thread has begun */
 }
 
+/*
+ * The name with its last dot: asked of DNS as it is, as the other models do. Nothing of `search` is
+ * put behind it (resolv.conf(5)), it is in no line of /etc/hosts, and "10.1" is no address.
+ */
+static void absolute_name(const char *name, char absolute[static ABSOLUTE_NAME_BYTES])
+{
+    const size_t bytes = strlen(name);
+
+    assert(bytes > 0);
+    int written =
+        snprintf(absolute, ABSOLUTE_NAME_BYTES, "%s%s", name, name[bytes - 1] == '.' ? "" : ".");
+    assert(written > 0 && written < ABSOLUTE_NAME_BYTES); /* dns_url_parse has checked it */
+    (void)written;
+}
+
 static enum transfer_step place_ask(struct place *place)
 {
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct loop *loop = place->loop;
+    char name[ABSOLUTE_NAME_BYTES];
     struct dns_url url;
 
     int result = dns_url_parse(place->transfer.request->url, &url);
     assert(result == 0); /* the host has checked it */
+    absolute_name(url.name, name);
     place->request.data = place;
     place->told = false;
-    result = uv_getaddrinfo(&loop->uv, &place->request, on_resolved, url.name, NULL, &hints);
+    result = uv_getaddrinfo(&loop->uv, &place->request, on_resolved, name, NULL, &hints);
     if (result < 0) {
         return settle(place, result, NULL);
     }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,10 +22,15 @@
 #define CALL_MS 30
 #define SLOW_MS 400
 #define NAMES_MAX 16
+#define NODE_BYTES 512
+#define LABEL_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LABEL_61 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define NAME_253 LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_61
 
 static _Atomic int in_call;
 static _Atomic int most_in_call;
 static _Atomic int calls;
+static char asked[NAMES_MAX][NODE_BYTES]; /* by the calls, in order */
 
 static void sleep_ms(long ms)
 {
@@ -33,12 +39,12 @@ static void sleep_ms(long ms)
     (void)nanosleep(&time, NULL);
 }
 
-static void note_entry(void)
+static void note_entry(const char *node)
 {
     int now = atomic_fetch_add(&in_call, 1) + 1;
     int most = atomic_load(&most_in_call);
 
-    atomic_fetch_add(&calls, 1);
+    (void)snprintf(asked[atomic_fetch_add(&calls, 1) % NAMES_MAX], NODE_BYTES, "%s", node);
     while (most < now && !atomic_compare_exchange_weak(&most_in_call, &most, now)) {
         /* `most` is the new value */
     }
@@ -69,7 +75,7 @@ BENCH_EXPORT int getaddrinfo(const char *node, const char *service, const struct
                              struct addrinfo **result)
 {
     (void)service, (void)hints;
-    note_entry();
+    note_entry(node);
     sleep_ms(strncmp(node, "slow", 4) == 0 ? SLOW_MS : CALL_MS);
     (void)atomic_fetch_sub(&in_call, 1);
     if (strncmp(node, "none", 4) == 0) {
@@ -138,6 +144,7 @@ static int setup(void **state)
     };
     atomic_store(&most_in_call, 0);
     atomic_store(&calls, 0);
+    memset(asked, 0, sizeof asked);
     *state = run;
     return 0;
 }
@@ -158,6 +165,9 @@ static void ask(struct run *run, const char *const urls[], size_t count)
         run->requests[i].url = urls[i];
     }
     assert_int_equal(backend->download_many(&run->job, run->results), 0);
+    for (size_t i = 0; i < NAMES_MAX && asked[i][0] != '\0'; i++) {
+        assert_int_equal(asked[i][strlen(asked[i]) - 1], '.'); /* else `search` comes into it */
+    }
 }
 
 static void test_getaddrinfo__tells_outcomes_and_sorted_addresses(void **state)
@@ -172,6 +182,24 @@ static void test_getaddrinfo__tells_outcomes_and_sorted_addresses(void **state)
     assert_int_equal(run->results[2].status, TRANSFER_UNRESOLVED);
     assert_int_equal(run->body_bytes[0], sizeof sorted);
     assert_memory_equal(run->bodies[0], sorted, sizeof sorted);
+}
+
+static void test_getaddrinfo__asks_for_each_name_with_one_last_dot(void **state)
+{
+    static const char *const urls[] = {"dns:///there.dev", "dns:///there.dev.",
+                                       "dns:///localhost", "dns:///10.1",
+                                       "dns:///" NAME_253, "dns:///" NAME_253 "."};
+    static const char *const wanted[] = {"there.dev.", "there.dev.", "localhost.",
+                                         "10.1.",      NAME_253 ".", NAME_253 "."};
+    struct run *run = *state;
+
+    run->job.concurrency = 1;
+    ask(run, urls, 6);
+    assert_int_equal(atomic_load(&calls), 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_string_equal(asked[i], wanted[i]);
+        assert_int_equal(run->results[i].status, TRANSFER_OK);
+    }
 }
 
 static void test_getaddrinfo__has_half_of_the_pool_at_most(void **state)
@@ -250,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(tells_outcomes_and_sorted_addresses),
+        TEST(asks_for_each_name_with_one_last_dot),
         TEST(has_half_of_the_pool_at_most),
         TEST(tries_again_after_a_failure_only),
         TEST(tells_a_timeout_in_time_but_has_to_wait_for_the_call),
