@@ -9,9 +9,10 @@
  *
  * To the loop it looks asynchronous; the waiting only went elsewhere. No more lookups are in flight
  * than the pool lets: libuv gives "slow" work, which is what it takes lookups for, half of
- * its threads, rounded up: 2 of 4 (uv__slow_work_thread_threshold). And a call that blocks cannot
- * be ended: after its time limit a lookup is told as timed out, but its place is free only when
- * the call returns, as resolv.conf(5) has it (timeout, attempts).
+ * its threads, rounded up: 2 of 4. There are no more places than that, whatever `concurrency` is:
+ * what waits in libuv's queue is asked of nobody, and its time must not run. And a call that blocks
+ * cannot be ended: after its time limit a lookup is told as timed out, but its place is free only
+ * when the call returns, as resolv.conf(5) has it (timeout, attempts).
  *
  * getaddrinfo(3) asks the machine's own resolvers, and no others: "dns:///name" only.
  */
@@ -36,6 +37,10 @@
 #define ADDRESSES_MAX 1024
 #define ABSOLUTE_NAME_BYTES (DNS_NAME_BYTES_MAX + 2) /* the last dot, and NUL */
 #define CANCEL_POLL_MS 50                            /* backend.h: every 100 ms at least */
+
+/* Of libuv's pool, when UV_THREADPOOL_SIZE does not say otherwise, and when it says too much. */
+#define POOL_THREADS 4
+#define POOL_THREADS_MAX 1024
 
 /* One of the places in flight: a lookup at a time. */
 struct place {
@@ -134,7 +139,6 @@ static void on_deadline(uv_timer_t *timer)
     }
     place->told = true;
     (void)transfer_give_up(&place->transfer, TRANSFER_TIMEOUT, ETIMEDOUT, NULL, clock_now_ns());
-    (void)uv_cancel((uv_req_t *)&place->request); /* only what no thread has begun */
 }
 
 /*
@@ -219,7 +223,6 @@ static void on_cancel_poll(uv_timer_t *timer)
             place->told = true;
             (void)transfer_give_up(&place->transfer, TRANSFER_CANCELLED, ECANCELED, NULL,
                                    clock_now_ns());
-            (void)uv_cancel((uv_req_t *)&place->request);
         }
     }
 }
@@ -240,15 +243,32 @@ static void loop_run(struct loop *loop)
 
 /* ---- set up and torn down ---- */
 
+/* How many calls libuv runs at a time: of as many threads as it makes, when it first needs them. */
+static uint32_t pool_calls(void)
+{
+    const char *text = getenv("UV_THREADPOOL_SIZE");
+    uint32_t threads = text == NULL ? POOL_THREADS : (uint32_t)strtol(text, NULL, 10);
+
+    if (threads == 0) {
+        threads = 1; /* of no number, too */
+    }
+    if (threads > POOL_THREADS_MAX) {
+        threads = POOL_THREADS_MAX; /* of a negative number, too */
+    }
+    return (threads + 1) / 2;
+}
+
 static int places_init(struct loop *loop)
 {
     struct job_run *run = loop->run;
+    const uint32_t calls = pool_calls();
+    const uint32_t count = run->place_count < calls ? run->place_count : calls;
 
-    loop->places = calloc(run->place_count, sizeof loop->places[0]);
+    loop->places = calloc(count, sizeof loop->places[0]);
     if (loop->places == NULL) {
         return -ENOMEM;
     }
-    loop->place_count = run->place_count;
+    loop->place_count = count;
     for (uint32_t i = 0; i < loop->place_count; i++) {
         struct place *place = &loop->places[i];
         place->loop = loop;

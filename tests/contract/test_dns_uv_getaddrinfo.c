@@ -13,13 +13,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#define CALL_MS 30
+#define CALL_MS 60
 #define SLOW_MS 400
 #define NAMES_MAX 16
 #define NODE_BYTES 512
@@ -31,6 +34,9 @@ static _Atomic int in_call;
 static _Atomic int most_in_call;
 static _Atomic int calls;
 static char asked[NAMES_MAX][NODE_BYTES]; /* by the calls, in order */
+
+/* Of libuv's 4 threads; of another number in a process that is told so. */
+static int pool_calls = 2;
 
 static void sleep_ms(long ms)
 {
@@ -170,6 +176,22 @@ static void ask(struct run *run, const char *const urls[], size_t count)
     }
 }
 
+/* @return how many lookups were under way at the same time, by what the results say */
+static int most_in_flight(const struct run *run)
+{
+    int most = 0;
+
+    for (size_t i = 0; i < run->job.count; i++) {
+        const uint64_t now_ns = run->results[i].started_ns;
+        int count = 0;
+        for (size_t k = 0; k < run->job.count; k++) {
+            count += run->results[k].started_ns <= now_ns && now_ns < run->results[k].finished_ns;
+        }
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
 static void test_getaddrinfo__tells_outcomes_and_sorted_addresses(void **state)
 {
     static const char *const urls[] = {"dns:///there.dev", "dns:///none.dev", "dns:///again.dev"};
@@ -210,9 +232,83 @@ static void test_getaddrinfo__has_half_of_the_pool_at_most(void **state)
     for (size_t i = 0; i < 8; i++) {
         urls[i] = "dns:///there.dev";
     }
+    run->job.concurrency = 6;
     ask(run, urls, 8);
     assert_int_equal(atomic_load(&calls), 8);
-    assert_int_equal(atomic_load(&most_in_call), 2); /* of libuv's 4, whatever `concurrency` is */
+    assert_int_equal(atomic_load(&most_in_call), pool_calls);
+    assert_int_equal(most_in_flight(run), pool_calls);
+}
+
+/* libuv makes its threads once in a process, hence another one. */
+static void assert_pool(const char *threads, int wanted_calls)
+{
+    char program[] = "test_dns_uv_getaddrinfo";
+    char wanted[16];
+    char *const argv[] = {program, wanted, NULL};
+    int status = 0;
+    pid_t pid = -1;
+
+    (void)snprintf(wanted, sizeof wanted, "%d", wanted_calls);
+    assert_int_equal(setenv("UV_THREADPOOL_SIZE", threads, 1), 0);
+    assert_int_equal(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), 0);
+    (void)unsetenv("UV_THREADPOOL_SIZE");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) != 0) {
+        fail_msg("UV_THREADPOOL_SIZE=%s: not %d calls at a time", threads, wanted_calls);
+    }
+}
+
+static void test_getaddrinfo__takes_the_size_of_the_pool_as_libuv_does(void **state)
+{
+    (void)state;
+    assert_pool("1", 1);
+    assert_pool("2", 1);
+    assert_pool("5", 3);
+    assert_pool("40", 6); /* not more than `concurrency` */
+    assert_pool("none", 1);
+    assert_pool("0", 1);
+}
+
+static void test_getaddrinfo__never_has_more_in_flight_than_asked_for(void **state)
+{
+    static const char *const urls[] = {"dns:///a.dev", "dns:///b.dev", "dns:///c.dev"};
+    struct run *run = *state;
+
+    run->job.concurrency = 1;
+    ask(run, urls, 3);
+    assert_int_equal(atomic_load(&calls), 3);
+    assert_int_equal(atomic_load(&most_in_call), 1);
+    assert_int_equal(most_in_flight(run), 1);
+}
+
+/* The last two wait for their turn as long as they may take after that. */
+static void test_getaddrinfo__begins_the_time_of_a_lookup_with_its_call(void **state)
+{
+    static const char *const urls[] = {"dns:///slow.dev",   "dns:///slow-2.dev",
+                                       "dns:///slow-3.dev", "dns:///slow-4.dev",
+                                       "dns:///slow-5.dev", "dns:///slow-6.dev"};
+    struct run *run = *state;
+
+    run->job.timeout_ns = UINT64_C(2) * SLOW_MS * NS_PER_MS;
+    ask(run, urls, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(run->results[i].status, TRANSFER_OK);
+    }
+}
+
+static void test_getaddrinfo__tells_no_timeout_of_a_name_that_was_not_asked_for(void **state)
+{
+    static const char *const urls[] = {"dns:///slow.dev", "dns:///slow-2.dev", "dns:///slow-3.dev",
+                                       "dns:///slow-4.dev"};
+    struct run *run = *state;
+
+    run->job.timeout_ns = 100 * NS_PER_MS;
+    ask(run, urls, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(run->results[i].status, TRANSFER_TIMEOUT);
+    }
+    assert_int_equal(atomic_load(&calls), 4);
 }
 
 static void test_getaddrinfo__tries_again_after_a_failure_only(void **state)
@@ -259,7 +355,7 @@ static void test_getaddrinfo__leaves_no_slot_open_when_the_caller_stops(void **s
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(run->results[i].status, TRANSFER_CANCELLED);
     }
-    assert_int_equal(atomic_load(&calls), 2); /* the third had not begun */
+    assert_int_equal(atomic_load(&calls), 2); /* the others have not begun */
 }
 
 static void test_getaddrinfo__refuses_a_job_for_another_server(void **state)
@@ -274,16 +370,27 @@ static void test_getaddrinfo__refuses_a_job_for_another_server(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_getaddrinfo__##name, setup, teardown)
 
-int main(void)
+/* Without an argument: everything. With one: that so many calls run at a time, in this process. */
+int main(int argc, char **argv)
 {
+    const struct CMUnitTest pool_tests[] = {TEST(has_half_of_the_pool_at_most)};
     const struct CMUnitTest tests[] = {
         TEST(tells_outcomes_and_sorted_addresses),
         TEST(asks_for_each_name_with_one_last_dot),
         TEST(has_half_of_the_pool_at_most),
+        TEST(takes_the_size_of_the_pool_as_libuv_does),
+        TEST(never_has_more_in_flight_than_asked_for),
+        TEST(begins_the_time_of_a_lookup_with_its_call),
+        TEST(tells_no_timeout_of_a_name_that_was_not_asked_for),
         TEST(tries_again_after_a_failure_only),
         TEST(tells_a_timeout_in_time_but_has_to_wait_for_the_call),
         TEST(leaves_no_slot_open_when_the_caller_stops),
         TEST(refuses_a_job_for_another_server),
     };
+    if (argc == 2) {
+        pool_calls = (int)strtol(argv[1], NULL, 10);
+        return cmocka_run_group_tests_name("a pool of its own", pool_tests, NULL, NULL);
+    }
+    (void)unsetenv("UV_THREADPOOL_SIZE"); /* of whoever runs this */
     return cmocka_run_group_tests_name("dns_uv_getaddrinfo", tests, NULL, NULL);
 }
