@@ -111,6 +111,10 @@ static int ares_open(struct dns_channel *channel, const char *server, int turn_m
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
                ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST |
                ARES_OPT_NOROTATE;
+#if ARES_VERSION >= 0x011f00 /* 1.31: answers are kept, unless told not to: 0 seconds */
+    mask |= ARES_OPT_QUERY_CACHE;
+    options.qcache_max_ttl = 0;
+#endif
 
     int status = ares_init_options(&channel->ares, &options,
                                    server[0] != '\0' ? mask | ARES_OPT_SERVERS : mask);

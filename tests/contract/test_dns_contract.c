@@ -272,6 +272,24 @@ static void test_several_addresses_are_told_in_one_order(void **state)
     free(batch);
 }
 
+/* As c-ares does since 1.31, unless told otherwise: it would be no lookup that is measured. */
+static void test_an_answer_is_not_kept_for_the_next_lookup(void **state)
+{
+    struct lying_dns server;
+    (void)state;
+
+    lying_dns_start(&server, DNS_LIE_NONE, false);
+    struct batch *batch = batch_new(6, 1, server.address);
+    for (size_t i = 0; i < 6; i++) {
+        batch->requests[i].url = batch->urls[0];
+    }
+    batch_run(batch);
+    lying_dns_stop(&server);
+    assert_all(batch, TRANSFER_OK);
+    assert_int_equal(server.questions, 6);
+    free(batch);
+}
+
 static void test_a_name_without_an_address_is_not_found(void **state)
 {
     struct lying_dns server;
@@ -1049,6 +1067,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_name_is_the_same_in_capitals_and_with_its_last_dot),
         cmocka_unit_test(test_an_address_that_is_not_the_expected_one_is_a_mismatch),
         cmocka_unit_test(test_several_addresses_are_told_in_one_order),
+        cmocka_unit_test(test_an_answer_is_not_kept_for_the_next_lookup),
         cmocka_unit_test(test_a_name_without_an_address_is_not_found),
         cmocka_unit_test(test_each_name_is_asked_of_its_own_server),
         cmocka_unit_test(test_a_server_may_have_an_ipv6_address),

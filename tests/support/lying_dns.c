@@ -48,7 +48,7 @@ static size_t question_bytes(const uint8_t *data, size_t bytes)
 static size_t write_answer(const struct question *question, const uint32_t *addresses, size_t count,
                            uint8_t *out)
 {
-    const uint8_t record[] = {0xc0, HEAD_BYTES, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4};
+    const uint8_t record[] = {0xc0, HEAD_BYTES, 0, 1, 0, 1, 0, 0, 0, LYING_DNS_TTL_S, 0, 4};
     uint8_t *at = out + question->bytes;
 
     memcpy(out, question->data, question->bytes);

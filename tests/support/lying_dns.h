@@ -14,6 +14,7 @@
 #define LYING_DNS_QUESTIONS_MAX 256
 #define LYING_DNS_TRUTH 0xc0000201u /* 192.0.2.1: the true address of every name */
 #define LYING_DNS_MANY 3
+#define LYING_DNS_TTL_S 60        /* who keeps answers may keep these */
 #define LYING_DNS_LIE 0xc6336401u /* 198.51.100.1: what the lies say */
 
 enum dns_lie {
