@@ -507,7 +507,7 @@ static void test_completions_come_as_the_answers_do_and_results_as_submitted(voi
 }
 
 /* In which all of them can be asked for, by as many threads. */
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define LONG_DELAY "2s"
 #else
 #define LONG_DELAY "500ms"
