@@ -14,7 +14,8 @@
  * Outcomes: TRANSFER_OK, the name has addresses: they are the body, four bytes each, sorted, so
  * that models can be compared. TRANSFER_NOT_FOUND: no such name, or it has no address.
  * TRANSFER_UNRESOLVED: the server failed or refused. TRANSFER_TIMEOUT: no answer in
- * job->timeout_ns. An attempt is one question to each server that there is, in turn.
+ * job->timeout_ns. An attempt is one question to each server that there is, in turn, until one
+ * answers; that it has failed is an answer (getaddrinfo(3) asks the next one).
  *
  * A place has a channel and so a socket of its own: one channel for all would carry every question
  * over one socket, and there would be nothing left to wait for. It is kept from lookup to lookup,
