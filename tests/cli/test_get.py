@@ -1,15 +1,11 @@
 """bench get: flags and lists of URLs into a folder, by every backend."""
-import concurrent.futures
 import http.server
 import json
-import os
-import pathlib
 import re
 import signal
 import ssl
 import subprocess
 import threading
-import time
 import unittest
 import urllib.request
 
@@ -76,28 +72,6 @@ class Flags(GetCase):
                     self.assertIn("\n194 flags downloaded.\n", done.stdout)
                     self.assertEqual(len(self.folder_of(f"{backend}-{loops}")), 194)
 
-    def test_errors_are_those_that_the_server_plans_on_every_backend(self):
-        codes = POP20[:5]
-        plan = self.run_program(MOCKSERVER, "--plan", ",".join(code.lower() for code in codes),
-                                "--delay", "uniform:500ms:5s", "--fault", "status:418@.25",
-                                "--seed", "3").stdout
-        statuses = [line.split("\t")[2] for line in plan.splitlines()[1:]]
-        errors = statuses.count("418")
-        self.assertGreater(errors, 0, plan)
-
-        def one(backend):
-            return backend, self.run_program(BENCH, "get", *codes, "-s", "ERROR", "--seed", "3",
-                                             "-b", backend, "-o", f"error-{backend}")
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            for backend, done in pool.map(one, self.backends()):
-                with self.subTest(backend):
-                    self.assertEqual(done.returncode, 6, done.stderr)
-                    self.assertIn(f"\n{len(codes) - errors} flags downloaded.\n", done.stdout)
-                    self.assertIn(f"\n{errors} error{'s' if errors > 1 else ''}.\n", done.stdout)
-                    names = {f"{code}.gif" for code, status in zip(codes, statuses)
-                             if status == "200"}
-                    self.assertEqual(set(self.folder_of(f"error-{backend}")), names)
-
     def test_every_code_finds_the_194_there_are(self):
         done = self.bench("get", "-e", "-o", "every")
         self.assertIn("\n194 flags downloaded.\n482 not found.\n", done.stdout)
@@ -113,12 +87,6 @@ class Flags(GetCase):
                          "BA BB BD BE BF BG".split())
         self.assertEqual(re.findall(r"^not_found (\w\w)", done.stdout, re.M), ["BC"])
         self.assertIn("\n6 flags downloaded.\n1 not found.\n", done.stdout)
-
-    def test_a_delay_is_waited_for_at_once_not_one_after_the_other(self):
-        done = self.bench("get", "-s", "DELAY", "-m", "20", "-b", "raw_coroutine")
-        elapsed = float(re.search(r"Elapsed time: ([\d.]+)s", done.stdout)[1])
-        self.assertLess(elapsed, 6)
-        self.assertGreater(elapsed, 2)
 
     def test_names_are_those_of_the_countries(self):
         for backend in self.backends():
