@@ -52,8 +52,8 @@ int get_session_init(struct get_session *session, const struct get_options *opti
     }
     session->requests = calloc(request_count(session) + 1, sizeof session->requests[0]);
     session->results = calloc(request_count(session) + 1, sizeof session->results[0]);
-    session->bar = !options->verbose && !options->quiet && isatty(STDERR_FILENO) == 1 &&
-                   isatty(STDOUT_FILENO) == 1;
+    session->bar = session->asked_count > 0 && !options->verbose && !options->quiet &&
+                   isatty(STDERR_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
     return session->requests == NULL || session->results == NULL ? -ENOMEM : 0;
 }
 
@@ -96,7 +96,6 @@ static void draw_bar(struct get_session *session, bool last)
     const struct get_counts *counts = &session->counts;
     uint64_t now_ns = clock_now_ns();
     size_t ended = counts->downloaded + counts->not_found + counts->errors;
-    size_t filled = session->asked_count == 0 ? 0 : ended * BAR_COLUMNS / session->asked_count;
     char bar[BAR_COLUMNS + 1];
 
     if (!session->bar || (!last && now_ns - session->drawn_ns < BAR_INTERVAL_NS)) {
@@ -104,7 +103,7 @@ static void draw_bar(struct get_session *session, bool last)
     }
     session->drawn_ns = now_ns;
     memset(bar, '.', BAR_COLUMNS);
-    memset(bar, '#', filled);
+    memset(bar, '#', ended * BAR_COLUMNS / session->asked_count);
     bar[BAR_COLUMNS] = '\0';
     (void)fprintf(stderr, "\r\033[K[%s] %zu/%zu, %zu not found, %zu failed, %.1f MB, %.1f s%s", bar,
                   ended, session->asked_count, counts->not_found, counts->errors,

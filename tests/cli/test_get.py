@@ -1,11 +1,16 @@
 """bench get: flags and lists of URLs into a folder, by every backend."""
+import concurrent.futures
+import errno
 import http.server
 import json
+import os
+import pty
 import re
 import signal
 import ssl
 import subprocess
 import threading
+import tty
 import unittest
 import urllib.request
 
@@ -17,6 +22,18 @@ POP20 = "BD BR CD CN DE EG ET FR ID IN IR JP MX NG PH PK RU TR US VN".split()
 def hrefs(url):
     with urllib.request.urlopen(url) as reply:
         return reply.read()
+
+
+def read_all(fd):
+    """Until nobody writes any more, which a terminal tells by an error."""
+    data = b""
+    try:
+        while chunk := os.read(fd, 65536):
+            data += chunk
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    return data.decode()
 
 
 class GetCase(CliCase):
@@ -151,6 +168,91 @@ class Flags(GetCase):
 
     def test_a_server_that_is_not_there_is_said(self):
         self.refused(69, "get", "-s", "http://127.0.0.1:1/flags", says="127.0.0.1:1")
+
+
+class Terminal(GetCase):
+    """What somebody sees who looks on."""
+
+    def watch(self, *arguments, code=0, pipes=()):
+        """What bench get writes to stdout and to stderr: terminals, but for the `pipes`."""
+        ends = [os.pipe() if stream in pipes else pty.openpty() for stream in ("stdout", "stderr")]
+        for _, end in ends:
+            if os.isatty(end):
+                tty.setraw(end)  # as it is written: no \r before each \n
+        process = subprocess.Popen([BENCH, "get", *arguments], cwd=self.folder,
+                                   env=self.environment, stdin=subprocess.DEVNULL,
+                                   stdout=ends[0][1], stderr=ends[1][1])
+        for _, end in ends:
+            os.close(end)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            out, err = pool.map(read_all, [end for end, _ in ends])
+        for end, _ in ends:
+            os.close(end)
+        self.assertEqual(process.wait(20), code, out + err)
+        return out, err
+
+    def check_bar(self, err, total):
+        """It is drawn in place again and again, and the last one stays. @return what each tells:
+        ended, not found, failed"""
+        title, bars = err.split("\n", 1)
+        self.assertIn(f"{total} flags from ", title)
+        self.assertRegex(bars, r"^\r")
+        seen = []
+        for bar in bars[:-1].split("\r\x1b[K")[1:]:
+            match = re.fullmatch(rf"\[(#*)(\.*)\] (\d+)/{total}, (\d+) not found, (\d+) failed, "
+                                 r"\d+\.\d MB, \d+\.\d s", bar)
+            self.assertIsNotNone(match, bar)
+            ended = int(match[3])
+            self.assertEqual((len(match[1]), len(match[2])),
+                             (30 * ended // total, 30 - 30 * ended // total))
+            seen.append((ended, int(match[4]), int(match[5])))
+        self.assertEqual(bars[-1], "\n")
+        self.assertEqual(seen, sorted(seen))
+        return seen
+
+    def test_a_bar_fills_while_flags_come(self):
+        # One after the other is far enough apart for a bar of its own.
+        out, err = self.watch("BR", "CN", "DE", "US", "-m", "1", "-s",
+                              self.origin + "/flags/{cc}/{cc}.gif?delay=150ms")
+        self.assertEqual(self.check_bar(err, 4), [(1, 0, 0), (2, 0, 0), (3, 0, 0), (4, 0, 0),
+                                                  (4, 0, 0)])
+        self.assertRegex(out, r"^4 flags downloaded\.\nElapsed time: \d\.\d\ds\n$")
+
+    def test_a_bar_ends_full(self):
+        out, err = self.watch()
+        self.assertEqual(self.check_bar(err, 20)[-1], (20, 0, 0))
+        self.assertRegex(out, r"^20 flags downloaded\.\nElapsed time: \d\.\d\ds\n$")
+
+    def test_a_bar_counts_what_there_is_not_and_what_failed(self):
+        _, err = self.watch("b")
+        missing = 26 - len(self.folder_of("downloaded"))
+        self.assertEqual(self.check_bar(err, 26)[-1], (26, missing, 0))
+        _, err = self.watch("-s", self.origin + "/flags/{cc}/{cc}.gif?fault=status:503", code=6)
+        self.assertEqual(self.check_bar(err, 20)[-1], (20, 0, 20))
+
+    def test_there_is_no_bar_unless_both_streams_are_terminals(self):
+        for pipes in (["stderr"], ["stdout"], ["stdout", "stderr"]):
+            with self.subTest(pipes):
+                out, err = self.watch("-o", pipes[0], pipes=pipes)
+                self.assertNotIn("\r", out + err)
+                self.assertEqual(len(err.splitlines()), 1)
+                self.assertEqual(sorted(out.splitlines()[0].split()), POP20)
+
+    def test_lines_that_were_asked_for_are_no_bar(self):
+        out, err = self.watch("-v")
+        self.assertNotIn("\r", out + err)
+        self.assertEqual(sorted(re.findall(r"^ok (\w\w)\.gif: \d+ bytes in", out, re.M)), POP20)
+
+    def test_quiet_is_no_bar_and_no_title(self):
+        out, err = self.watch("-q")
+        self.assertEqual(err, "")
+        self.assertRegex(out, r"^20 flags downloaded\.\nElapsed time: \d\.\d\ds\n$")
+
+    def test_there_is_no_bar_of_nothing(self):
+        self.bench("get")
+        out, err = self.watch("--resume")
+        self.assertNotIn("\r", out + err)
+        self.assertIn("20 were complete already.\n0 flags downloaded.\n", out)
 
 
 class Lists(GetCase):
