@@ -67,6 +67,31 @@ class GetCase(CliCase):
     def folder_of(self, name):
         return {path.name: path.read_bytes() for path in (self.folder / name).iterdir()}
 
+    def serve_pages(self, answer, context=None):
+        """A server that is none of ours: a path's status and body are what `answer` makes of it.
+        With a `context` by TLS. @return its URL"""
+        class Pages(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                status, body = answer(self.path)
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http{'' if context is None else 's'}://127.0.0.1:{server.server_port}"
+
 
 class Flags(GetCase):
     def test_every_backend_saves_the_bytes_of_the_server(self):
@@ -114,21 +139,8 @@ class Flags(GetCase):
                     "China.gif": self.flag("CN")})
 
     def test_a_flag_without_metadata_is_an_error_and_leaves_no_file(self):
-        class Bare(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                good = self.path.endswith(".gif")
-                self.send_response(200 if good else 503)
-                self.send_header("Content-Length", "3")
-                self.end_headers()
-                self.wfile.write(b"GIF")
-
-            def log_message(self, *arguments):
-                pass
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bare) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            done = self.bench("get", "BR", "--names", "-o", "bare", "-s",
-                              f"http://127.0.0.1:{server.server_port}", code=6)
-            server.shutdown()
+        server = self.serve_pages(lambda path: (200 if path.endswith(".gif") else 503, b"GIF"))
+        done = self.bench("get", "BR", "--names", "-o", "bare", "-s", server, code=6)
         self.assertIn("1 error.", done.stdout)
         self.assertEqual(self.folder_of("bare"), {})
 
@@ -143,6 +155,48 @@ class Flags(GetCase):
         self.assertEqual(self.folder_of("d"), {f"{cc}.gif": self.flag(cc) for cc in POP20})
         self.assertEqual(self.stats()["requests"] - before, 2 + 20)  # and ours above
 
+    def test_resume_knows_the_files_named_by_country_again(self):
+        get = ("get", "BR", "CN", "DE", "US", "--names", "-s", self.ready["url"], "-o", "d")
+        self.bench(*get)
+        (self.folder / "d" / "China.gif").unlink()
+        (self.folder / "d" / "United_States.gif").write_bytes(b"half")
+        before = self.stats()["requests"]
+        done = self.bench(*get, "--resume")
+        self.assertEqual(self.stats()["requests"] - before, 2 * 2)  # each with its metadata
+        self.assertIn("2 were complete already.\n2 flags downloaded.\n", done.stdout)
+        self.assertEqual(sorted(done.stdout.splitlines()[0].split()), ["CN", "US"])
+        self.assertEqual(self.folder_of("d"), {
+            "Brazil.gif": self.flag("BR"), "China.gif": self.flag("CN"),
+            "Germany.gif": self.flag("DE"), "United_States.gif": self.flag("US")})
+
+    def test_resume_knows_the_flags_of_a_server_that_it_starts_anew(self):
+        for names in ([], ["--names"]):
+            with self.subTest(names):
+                folder = "-".join(["own", *names])
+                self.bench("get", *names, "-o", folder)
+                saved = self.folder_of(folder)
+                done = self.bench("get", *names, "-o", folder, "--resume")
+                self.assertIn("20 were complete already.\n0 flags downloaded.\n", done.stdout)
+                self.assertEqual(self.folder_of(folder), saved)
+
+    def test_a_pattern_says_where_the_codes_go(self):
+        asked = []
+
+        def answer(path):
+            asked.append(path)
+            return (200, path.encode()) if path.startswith("/pictures/") else (404, b"")
+        server = self.serve_pages(answer)
+        for backend in self.backends():
+            with self.subTest(backend):
+                asked.clear()
+                done = self.bench("get", "BR", "CN", "-b", backend, "-o", backend, "-s",
+                                  server + "/pictures/{cc}-large.png?of={cc}")
+                paths = [f"/pictures/{cc}-large.png?of={cc}" for cc in ("br", "cn")]
+                self.assertEqual(sorted(asked), ["/manifest.json", *paths])
+                self.assertEqual(self.folder_of(backend), {
+                    "BR.png": paths[0].encode(), "CN.png": paths[1].encode()})
+                self.assertIn("\n2 flags downloaded.\n", done.stdout)
+
     def test_wrong_arguments_are_refused_in_one_line(self):
         for arguments, says in [
                 (["BRA"], "'BRA': want a code of two letters"),
@@ -154,6 +208,10 @@ class Flags(GetCase):
                 (["-b", "null"], "--backend 'null': downloads nothing"),
                 (["-b", "raw_*"], "want one backend"),
                 (["--timeout", "5"], "--timeout '5'"),
+                (["--max-filesize", "0"], "--max-filesize '0': want a size from 1B to 4095MiB"),
+                (["--max-filesize", "1000"], "--max-filesize '1000': want a size"),
+                (["--max-filesize", "4GiB"], "--max-filesize '4GiB': want a size"),
+                (["--names", "-s", self.origin + "/{cc}.gif"], "--names: wants a server with"),
                 (["--loops", "0"], "--loops '0': want a whole number from 1 to 256"),
                 (["--loops", "2", "-b", "curl_multi"], "--loops 2: curl_multi runs one loop only"),
                 (["-i", "urls", "BR"], "--input-file: codes"),
@@ -282,6 +340,27 @@ class Lists(GetCase):
         self.assertRegex(done.stdout, r"  http_error after 3 attempts: \S+status:503")
         self.assertRegex(done.stdout, r"  not_found after 1 attempt: \S+zz\.gif")
 
+    def test_quiet_leaves_the_counts_and_the_failures(self):
+        failing = f"{self.origin}/flags/br/br.gif?fault=status:503"
+        name = self.write_list([failing, *[f"{self.origin}/flags/cn/cn.gif"] * 2])
+        done = self.bench("get", "-q", "-i", name, code=6)
+        self.assertEqual(done.stderr, "")
+        self.assertRegex(done.stdout, r"^1 file downloaded\.\n1 error\.\n"
+                         rf"  http_error after 3 attempts: {re.escape(failing)}: .*\n"
+                         r"Elapsed time: \d+\.\d\ds\n$")
+
+    def test_a_file_above_the_size_allowed_is_an_error_at_once_and_not_saved(self):
+        urls = [f"{self.origin}/flags/br/br.gif?size=1000",
+                f"{self.origin}/flags/cn/cn.gif?size=1001"]
+        name = self.write_list(urls)
+        for backend in self.backends():
+            with self.subTest(backend):
+                done = self.bench("get", "-i", name, "--max-filesize", "1kB", "-b", backend, "-o",
+                                  backend, code=6)
+                self.assertIn("1 file downloaded.\n1 error.\n", done.stdout)
+                self.assertIn(f"  too_large after 1 attempt: {urls[1]}", done.stdout)
+                self.assertEqual(self.folder_of(backend), {"br.gif": hrefs(urls[0])})
+
     def test_a_list_can_come_from_standard_input(self):
         done = subprocess.run([BENCH, "get", "-i", "-", "-o", "d"], cwd=self.folder, text=True,
                               env=self.environment, capture_output=True, timeout=60, check=False,
@@ -299,29 +378,35 @@ class Lists(GetCase):
         self.assertIn("18 were complete already.\n2 files downloaded.\n", done.stdout)
         self.assertEqual(self.folder_of("d")["br.gif"], self.flag("br"))
 
-    def test_an_interrupt_keeps_what_is_complete_and_resume_goes_on(self):
+    def check_interrupt(self, number, backend):
+        """In the middle of a list. What is there is whole, and --resume gets the rest."""
         urls = [f"{self.origin}/flags/{cc.lower()}/{cc.lower()}.gif?delay=100ms" for cc in POP20]
         name = self.write_list(urls)
+        process = subprocess.Popen([BENCH, "get", "-i", name, "-m", "2", "-o", backend, "-b",
+                                    backend], cwd=self.folder, env=self.environment, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4):
+            process.stdout.readline()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 130, err)
+        files = self.folder_of(backend)
+        self.assertTrue(4 <= len(files) < 20, files.keys())
+        self.assertIn(f"{len(files)} files downloaded.\n{20 - len(files)} not finished.\n", out)
+        for file, body in files.items():
+            self.assertEqual(body, self.flag(file[:2]))
+        done = self.bench("get", "-i", name, "-m", "20", "-o", backend, "-b", backend, "--resume")
+        self.assertIn(f"{len(files)} were complete already.\n"
+                      f"{20 - len(files)} files downloaded.\n", done.stdout)
+
+    def test_an_interrupt_keeps_what_is_complete_and_resume_goes_on(self):
         for backend in self.backends():
             with self.subTest(backend):
-                process = subprocess.Popen([BENCH, "get", "-i", name, "-m", "2", "-o", backend,
-                                            "-b", backend], cwd=self.folder, text=True,
-                                           env=self.environment, stdout=subprocess.PIPE,
-                                           stderr=subprocess.PIPE)
-                for _ in range(4):
-                    process.stdout.readline()
-                process.send_signal(signal.SIGINT)
-                out, err = process.communicate(timeout=30)
-                self.assertEqual(process.returncode, 130, err)
-                self.assertRegex(out, r"\d+ not finished\.")
-                files = self.folder_of(backend)
-                self.assertTrue(4 <= len(files) < 20, files.keys())
-                for file, body in files.items():
-                    self.assertEqual(body, self.flag(file[:2]))
-                done = self.bench("get", "-i", name, "-m", "20", "-o", backend, "-b", backend,
-                                  "--resume")
-                self.assertIn(f"{len(files)} were complete already.\n"
-                              f"{20 - len(files)} files downloaded.\n", done.stdout)
+                self.check_interrupt(signal.SIGINT, backend)
+
+    def test_sigterm_and_sighup_do_the_same(self):
+        self.check_interrupt(signal.SIGTERM, "raw_epoll")
+        self.check_interrupt(signal.SIGHUP, "curl_threads")
 
     def test_a_line_that_is_no_url_is_refused_with_its_number(self):
         for line in ["not a url", "ftp://x/y", "http:///x", "/flags"]:
@@ -339,27 +424,10 @@ class Https(GetCase):
                                 "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
         self.assertEqual(made.returncode, 0, made.stderr)
 
-        class Small(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                body = self.path.encode()
-                self.send_response(302 if self.path == "/moved" else 200)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments):
-                pass
-        self.tls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Small)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "cert.pem", self.folder / "key.pem")
-        self.tls.socket = context.wrap_socket(self.tls.socket, server_side=True)
-        threading.Thread(target=self.tls.serve_forever, daemon=True).start()
-        self.addCleanup(self.tls.server_close)
-        self.addCleanup(self.tls.shutdown)
-        self.base = f"https://127.0.0.1:{self.tls.server_port}"
+        self.base = self.serve_pages(
+            lambda path: (302 if path == "/moved" else 200, path.encode()), context)
         (self.folder / "urls.txt").write_text(f"{self.base}/a.txt\n{self.base}/moved\n")
 
     def test_curl_backends_download_from_a_server_they_can_trust(self):
