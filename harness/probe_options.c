@@ -49,7 +49,10 @@ static const struct argp_option probe_argp_options[] = {
     {0, 0, 0, 0, "How", 2},
     {"backend", 'b', "NAME", 0, "One of the dns backends of 'bench list' (default dns_epoll)", 2},
     {"max-req", 'm', "N", 0, "The most lookups in flight (default 100)", 2},
-    {"timeout", KEY_TIMEOUT, "T", 0, "For each attempt (default 5s)", 2},
+    {"timeout", KEY_TIMEOUT, "T", 0,
+     "For each attempt (default 5s); dns_uv_getaddrinfo tells it in time, but ends only when the C "
+     "library's calls return",
+     2},
     {"retries", KEY_RETRIES, "N", 0,
      "Further attempts after a timeout or a server's failure (default 0)", 2},
     {0, 0, 0, 0, "Whom to ask", 3},
