@@ -3,7 +3,7 @@
  * Threads:  the caller's
  * Waits in: poll(2)
  * Woken by: the only socket there is, or the time limit
- * Syscalls per transfer: 3 (sendto, poll, recvfrom)
+ * Syscalls per transfer: 4 (sendto, poll, 2 recvfrom: c-ares reads until EAGAIN)
  * Read next: dns_threads.c, the same loop in many threads
  *
  * Nothing overlaps: N names take N times as long as one. It is what a loop over getaddrinfo(3)

@@ -3,7 +3,7 @@
  * Threads:  as many as may be in flight, the caller's among them
  * Waits in: poll(2), once in every thread
  * Woken by: the thread's own socket, or the time limit; the kernel schedules the threads
- * Syscalls per transfer: 3 (sendto, poll, recvfrom), and the context switches
+ * Syscalls per transfer: 4 (sendto, poll, 2 recvfrom), and the context switches
  * Read next: dns_epoll.c, where one thread watches all the sockets
  *
  * The lines of a lookup are those of dns_sequential.c. A channel of c-ares knows no locks before
