@@ -3,8 +3,8 @@
  * Threads:  one, or one for each of `loops`
  * Waits in: io_uring_enter(2), which also hands over what is to be watched next
  * Woken by: completions (CQEs) of POLL_ADD, or the first deadline, which is that of the wait
- * Syscalls per transfer: 3 (sendto, and 2 recvfrom: c-ares reads on until it hears EAGAIN); io_uring_enter
- *           is shared by all that became ready together
+ * Syscalls per transfer: 3 (sendto, and 2 recvfrom: c-ares reads until it hears EAGAIN);
+ *           io_uring_enter is shared by all that became ready together
  * Read next: dns_epoll.c, the same over epoll; curl_io_uring.c, where the sockets are libcurl's
  *
  * A POLL_ADD tells once, and is made anew when c-ares has read: a datagram that came meanwhile is
