@@ -284,7 +284,6 @@ static int forget_os_error(struct curl_transfer *self)
 static int set_attempt_options(struct curl_transfer *self, uint64_t now_ns)
 {
     const struct transfer *transfer = &self->transfer;
-    const char *url = transfer->redirects == 0 ? transfer->request->url : transfer->redirect_url;
 
     http1_parser_init(&self->parser);
     self->head_done = false;
@@ -300,7 +299,7 @@ static int set_attempt_options(struct curl_transfer *self, uint64_t now_ns)
         return result;
     }
     long timeout_ms = remaining_ms(transfer->deadline_ns, now_ns);
-    if (curl_easy_setopt(self->easy, CURLOPT_URL, url) != CURLE_OK ||
+    if (curl_easy_setopt(self->easy, CURLOPT_URL, transfer->url) != CURLE_OK ||
         curl_easy_setopt(self->easy, CURLOPT_TIMEOUT_MS, timeout_ms) != CURLE_OK) {
         return -ENOMEM;
     }

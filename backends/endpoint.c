@@ -63,18 +63,6 @@ static int resolve(struct endpoint *endpoint)
     return 0;
 }
 
-/* Does the URL begin as the one that named this endpoint? Nearly all of a job do, and then they
- * need not be taken apart to know it. */
-static bool is_at(const struct endpoint *endpoint, const char *url)
-{
-    static const char scheme[] = "http://";
-    const size_t scheme_bytes = sizeof scheme - 1;
-
-    return strncmp(url, scheme, scheme_bytes) == 0 &&
-           strncmp(url + scheme_bytes, endpoint->authority, endpoint->authority_bytes) == 0 &&
-           url[scheme_bytes + endpoint->authority_bytes] == '/';
-}
-
 static int add(struct endpoint_table *table, const struct url_view *url)
 {
     size_t bytes = (table->count + 1) * sizeof *table->endpoints;
@@ -96,25 +84,9 @@ static int add(struct endpoint_table *table, const struct url_view *url)
     return resolve(endpoint);
 }
 
-int endpoint_table_init(struct endpoint_table *table, const struct download_job *job)
+int endpoint_table_add(struct endpoint_table *table, const struct url_view *url)
 {
-    *table = (struct endpoint_table){0};
-    for (size_t i = 0; i < job->count; i++) {
-        struct url_view url;
-        if (table->count > 0 && is_at(&table->endpoints[0], job->requests[i].url)) {
-            continue;
-        }
-        int result = url_parse(job->requests[i].url, &url);
-        assert(result == 0);
-        if (find(table, &url) == NULL) {
-            result = add(table, &url);
-        }
-        if (result < 0) {
-            endpoint_table_release(table);
-            return result;
-        }
-    }
-    return 0;
+    return find(table, url) == NULL ? add(table, url) : 0;
 }
 
 void endpoint_table_release(struct endpoint_table *table)

@@ -24,12 +24,14 @@ struct endpoint_table {
     size_t count;
 };
 
-/** Collect and resolve every authority of the job. @return 0 or -ENOMEM; an authority without
- *  an address stays in the table with address_bytes 0. */
-int endpoint_table_init(struct endpoint_table *table, const struct download_job *job);
+/**
+ * Resolve the authority of a URL, unless the table (zeroed at first) has it; blocks. The endpoints
+ * may move. One without an address stays in the table with address_bytes 0. @return 0 or -ENOMEM
+ */
+int endpoint_table_add(struct endpoint_table *table, const struct url_view *url);
 void endpoint_table_release(struct endpoint_table *table);
 
-/** @return the endpoint of a URL of the job; never NULL (misuse is an assert) */
+/** @return the endpoint of a URL whose authority was added; never NULL (misuse is an assert) */
 const struct endpoint *endpoint_find(const struct endpoint_table *table,
                                      const struct url_view *url);
 

@@ -10,9 +10,9 @@
 #define SPILL_CAPACITY_MAX (HTTP1_LINE_BYTES_MAX + 2) /* with its line end */
 
 void exchange_init(struct exchange *exchange, const struct download_job *job,
-                   struct transfer_result *results, const struct endpoint_table *endpoints)
+                   struct transfer_result *results, const struct target_table *targets)
 {
-    *exchange = (struct exchange){.endpoints = endpoints};
+    *exchange = (struct exchange){.targets = targets};
     transfer_init(&exchange->transfer, job, results);
 }
 
@@ -43,14 +43,14 @@ static int request_reserve(struct exchange *exchange, size_t bytes)
     return 0;
 }
 
-static int request_prepare(struct exchange *exchange)
+static int request_prepare(struct exchange *exchange, const struct target *target)
 {
     const struct transfer *transfer = &exchange->transfer;
     const struct http1_request request = {
-        .authority = transfer->target.authority,
-        .authority_bytes = transfer->target.authority_bytes,
-        .path = transfer->target.path,
-        .path_bytes = transfer->target.path_bytes,
+        .authority = target->authority,
+        .authority_bytes = target->authority_bytes,
+        .path = target->path,
+        .path_bytes = target->path_bytes,
         .run_mark = transfer->job->run_mark,
         .number = transfer->index,
         .attempt = transfer->slot->attempts,
@@ -71,6 +71,7 @@ static int request_prepare(struct exchange *exchange)
 static enum transfer_step ask(struct exchange *exchange, enum transfer_step step, uint64_t now_ns)
 {
     struct transfer *transfer = &exchange->transfer;
+    struct target spare;
 
     while (step == TRANSFER_AGAIN) {
         http1_parser_init(&exchange->parser);
@@ -78,11 +79,12 @@ static enum transfer_step ask(struct exchange *exchange, enum transfer_step step
         exchange->answered = false;
         exchange->send_error = 0;
         exchange->on_used_connection = false; /* until exchange_connected says more */
-        exchange->endpoint = endpoint_find(exchange->endpoints, &transfer->target);
+        const struct target *target = target_find(exchange->targets, transfer->url, &spare);
+        exchange->endpoint = target->endpoint;
         if (exchange->endpoint->address_bytes == 0) {
             return transfer_fail(transfer, TRANSFER_UNRESOLVED, 0, NULL, now_ns);
         }
-        int result = request_prepare(exchange);
+        int result = request_prepare(exchange, target);
         if (result == 0) {
             return step;
         }

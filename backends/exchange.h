@@ -16,14 +16,14 @@
 #ifndef BENCH_EXCHANGE_H
 #define BENCH_EXCHANGE_H
 
-#include "endpoint.h"
 #include "http1.h"
+#include "target.h"
 #include "transfer.h"
 
 struct exchange {
     struct transfer transfer;
     struct http1_parser parser;
-    const struct endpoint_table *endpoints;
+    const struct target_table *targets;
     const struct endpoint *endpoint; /* where `request` goes */
     char *request;                   /* text to send; valid until the next step */
     size_t request_bytes;
@@ -38,7 +38,7 @@ struct exchange {
 };
 
 void exchange_init(struct exchange *exchange, const struct download_job *job,
-                   struct transfer_result *results, const struct endpoint_table *endpoints);
+                   struct transfer_result *results, const struct target_table *targets);
 void exchange_release(struct exchange *exchange);
 
 /**

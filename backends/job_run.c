@@ -23,12 +23,12 @@ int job_run_init_http(struct job_run *run, const struct download_job *job,
                       struct transfer_result *results)
 {
     job_run_init(run, job, results);
-    return endpoint_table_init(&run->endpoints, job);
+    return target_table_init(&run->targets, job);
 }
 
 void job_run_release(struct job_run *run)
 {
-    endpoint_table_release(&run->endpoints);
+    target_table_release(&run->targets);
 }
 
 bool job_run_take(struct job_run *run, size_t *index, uint64_t now_ns)

@@ -8,7 +8,7 @@
 #ifndef BENCH_JOB_RUN_H
 #define BENCH_JOB_RUN_H
 
-#include "endpoint.h"
+#include "target.h"
 #include "transfer.h"
 
 #include <stdatomic.h>
@@ -16,9 +16,9 @@
 struct job_run {
     const struct download_job *job;
     struct transfer_result *results;
-    struct endpoint_table endpoints; /* of HTTP; else empty */
-    uint32_t place_count;            /* the most that can be in flight, over all threads */
-    _Atomic size_t next;             /* request that nobody has taken */
+    struct target_table targets; /* of HTTP; else empty */
+    uint32_t place_count;        /* the most that can be in flight, over all threads */
+    _Atomic size_t next;         /* request that nobody has taken */
     _Atomic uint32_t connections;
     _Atomic int error; /* the run cannot go on; -errno of the first thread that said so */
 };

@@ -456,7 +456,7 @@ static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_coun
     loop->place_count = place_count;
     for (uint32_t i = 0; i < place_count; i++) {
         struct place *place = &loop->places[i];
-        exchange_init(&place->exchange, run->job, run->results, &run->endpoints);
+        exchange_init(&place->exchange, run->job, run->results, &run->targets);
         coroutine_init(&place->coroutine, &loop->stack, place_main, place);
         place->loop = loop;
         place->fd = -1;

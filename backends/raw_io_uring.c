@@ -776,7 +776,7 @@ static int places_init(struct loop *loop)
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < loop->place_count; i++) {
-        exchange_init(&loop->places[i].exchange, run->job, run->results, &run->endpoints);
+        exchange_init(&loop->places[i].exchange, run->job, run->results, &run->targets);
         loop->places[i].fd = -1;
     }
     if (run->job->output_dir_fd < 0) {

@@ -485,7 +485,7 @@ static int places_init(struct loop *loop, uint32_t place_count)
     loop->place_count = place_count;
     for (uint32_t i = 0; i < place_count; i++) {
         struct place *place = &loop->places[i];
-        exchange_init(&place->exchange, run->job, run->results, &run->endpoints);
+        exchange_init(&place->exchange, run->job, run->results, &run->targets);
         place->loop = loop;
         place->save = loop->saves != NULL ? &loop->saves[i] : NULL;
     }

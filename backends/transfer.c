@@ -122,11 +122,7 @@ static void response_begin(struct transfer *transfer)
 
 static void attempt_begin(struct transfer *transfer, uint64_t now_ns)
 {
-    if (!transfer->is_lookup) {
-        int result = url_parse_any(transfer->request->url, &transfer->target);
-        assert(result == 0);
-        (void)result;
-    }
+    transfer->url = transfer->request->url;
     transfer->slot->attempts++;
     transfer->deadline_ns = now_ns + transfer->job->timeout_ns;
     transfer->redirects = 0;
@@ -324,21 +320,22 @@ enum transfer_step transfer_give_up(struct transfer *transfer, enum transfer_sta
     return finish(transfer, status, now_ns);
 }
 
-/* @return NULL when `target` is where to go now, else why it is not followed */
+/* @return NULL when `url` is where to go now, else why it is not followed */
 static const char *redirect_follow(struct transfer *transfer)
 {
     char resolved[URL_BYTES_MAX + 1];
-    struct url_view view;
-    /* A relative reference refers to the URL that gave it (RFC 3986 section 5.1.3). */
-    const char *base = transfer->redirects == 0 ? transfer->request->url : transfer->redirect_url;
+    struct url_view from;
+    struct url_view to;
 
-    int result =
-        url_resolve(base, transfer->location, transfer->location_bytes, resolved, sizeof resolved);
+    int result = url_parse_any(transfer->url, &from);
+    assert(result == 0);
+    /* A relative reference refers to the URL that gave it (RFC 3986 section 5.1.3). */
+    result = url_resolve(transfer->url, transfer->location, transfer->location_bytes, resolved,
+                         sizeof resolved);
     if (result == 0) {
-        result = url_parse_any(resolved, &view);
+        result = url_parse_any(resolved, &to);
     }
-    if (result == -EPROTONOSUPPORT ||
-        (result == 0 && !url_same_authority(&view, &transfer->target))) {
+    if (result == -EPROTONOSUPPORT || (result == 0 && !url_same_authority(&to, &from))) {
         return "redirect to another host or scheme";
     }
     if (result < 0) {
@@ -351,9 +348,7 @@ static const char *redirect_follow(struct transfer *transfer)
         }
     }
     memcpy(transfer->redirect_url, resolved, strlen(resolved) + 1);
-    result = url_parse_any(transfer->redirect_url, &transfer->target);
-    assert(result == 0);
-    (void)result;
+    transfer->url = transfer->redirect_url;
     transfer->redirects++;
     return NULL;
 }

@@ -19,7 +19,7 @@
 
 enum transfer_step {
     TRANSFER_MORE = 0, /* keep receiving */
-    TRANSFER_AGAIN,    /* ask (again): a redirect or another attempt; `target` says where */
+    TRANSFER_AGAIN,    /* ask (again): a redirect or another attempt; `url` says where */
     TRANSFER_SAVE,     /* write `body` to request->save_name, then call transfer_saved */
     TRANSFER_DONE,     /* the slot is final; take the next request */
 };
@@ -32,12 +32,12 @@ struct transfer {
     size_t index;
     const struct transfer_request *request;
     struct transfer_result *slot;
-    struct url_view target; /* where this attempt goes */
-    uint64_t deadline_ns;   /* of this attempt */
-    bool is_lookup;         /* of a dns URL: it goes nowhere by HTTP, and `target` is empty */
-    uint32_t redirects;     /* followed in this attempt */
-    char *redirect_url;     /* backs `target` after a redirect; kept for reuse */
-    char *location;         /* of the response at hand; kept for reuse */
+    const char *url;      /* where this attempt goes: the request's, or where a redirect leads */
+    uint64_t deadline_ns; /* of this attempt */
+    bool is_lookup;       /* of a dns URL: it goes nowhere by HTTP */
+    uint32_t redirects;   /* followed in this attempt */
+    char *redirect_url;   /* backs `url` after a redirect; kept for reuse */
+    char *location;       /* of the response at hand; kept for reuse */
     bool has_location;
 
     /* of the current response body */

@@ -11,18 +11,15 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#define REQUESTS_MAX 8
-
 static void table_make(struct endpoint_table *table, const char *const *urls, size_t count)
 {
-    struct transfer_request requests[REQUESTS_MAX] = {0};
-    const struct download_job job = {.requests = requests, .count = count};
+    struct url_view view;
 
-    assert_true(count <= REQUESTS_MAX);
+    *table = (struct endpoint_table){0};
     for (size_t i = 0; i < count; i++) {
-        requests[i].url = urls[i];
+        assert_int_equal(url_parse(urls[i], &view), 0);
+        assert_int_equal(endpoint_table_add(table, &view), 0);
     }
-    assert_int_equal(endpoint_table_init(table, &job), 0);
 }
 
 static const struct endpoint *table_find(const struct endpoint_table *table, const char *url)

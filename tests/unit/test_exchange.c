@@ -24,7 +24,7 @@ struct fixture {
     struct transfer_request request;
     struct transfer_result result;
     struct download_job job;
-    struct endpoint_table endpoints;
+    struct target_table targets;
     struct exchange exchange;
 };
 
@@ -47,14 +47,14 @@ static void fixture_init(struct fixture *fixture, const char *url)
             },
     };
     fixture->job.requests = &fixture->request;
-    assert_int_equal(endpoint_table_init(&fixture->endpoints, &fixture->job), 0);
-    exchange_init(&fixture->exchange, &fixture->job, &fixture->result, &fixture->endpoints);
+    assert_int_equal(target_table_init(&fixture->targets, &fixture->job), 0);
+    exchange_init(&fixture->exchange, &fixture->job, &fixture->result, &fixture->targets);
 }
 
 static void fixture_release(struct fixture *fixture)
 {
     exchange_release(&fixture->exchange);
-    endpoint_table_release(&fixture->endpoints);
+    target_table_release(&fixture->targets);
 }
 
 static void begin(struct fixture *fixture, bool used)
@@ -436,7 +436,7 @@ static void test_exchange__without_an_address_fails_at_once_and_spares_the_conne
     fixture_init(&fixture, URL);
     begin(&fixture, false);
     assert_int_equal(feed_text(&fixture.exchange, OK_HELLO), TRANSFER_DONE);
-    fixture.endpoints.endpoints[0].address_bytes = 0;
+    fixture.targets.endpoints.endpoints[0].address_bytes = 0;
     assert_int_equal(exchange_start(&fixture.exchange, 0, NOW), TRANSFER_DONE);
     assert_int_equal(fixture.result.status, TRANSFER_UNRESOLVED);
     assert_true(exchange_keeps_connection(&fixture.exchange));

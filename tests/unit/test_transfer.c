@@ -133,8 +133,11 @@ static enum transfer_step redirect_to(struct fixture *f, int http_status, const 
 
 static void assert_target(const struct fixture *f, const char *path)
 {
-    assert_int_equal(f->transfer.target.path_bytes, strlen(path));
-    assert_memory_equal(f->transfer.target.path, path, strlen(path));
+    struct url_view view;
+
+    assert_int_equal(url_parse_any(f->transfer.url, &view), 0);
+    assert_int_equal(view.path_bytes, strlen(path));
+    assert_memory_equal(view.path, path, strlen(path));
 }
 
 static void test_transfer__names_every_status(void **state)
