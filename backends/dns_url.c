@@ -5,16 +5,10 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define LABEL_BYTES_MAX 63
 #define PORT_DEFAULT 53
 #define PORT_MAX 65535
-
-bool dns_url_is(const char *url)
-{
-    return strncasecmp(url, "dns:", 4) == 0;
-}
 
 /* No locale: names are ASCII. */
 static bool is_label_byte(char c)

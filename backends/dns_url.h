@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <strings.h>
 
 #define DNS_NAME_BYTES_MAX 253 /* as text, without the last dot (RFC 1035 section 2.3.4) */
 #define DNS_SERVER_BYTES 64    /* "[IPv6]:port" and NUL */
@@ -18,7 +19,11 @@ struct dns_url {
 };
 
 /** Does it begin with "dns:"? */
-bool dns_url_is(const char *url);
+static inline bool dns_url_is(const char *url)
+{
+    /* Asked for each transfer, and nearly always of an http URL: the first byte tells. */
+    return (*url == 'd' || *url == 'D') && strncasecmp(url, "dns:", 4) == 0;
+}
 
 /**
  * @param url  the name points into it
