@@ -2,6 +2,7 @@
 
 #include "compare_report.h"
 #include "exit_code.h"
+#include "interrupt.h"
 #include "log.h"
 #include "output_file.h"
 
@@ -241,6 +242,16 @@ static int report(const struct command_line *line, const struct comparison *comp
 
 /* ---- files in ---- */
 
+/* A pipe or a terminal may be silent for as long as it likes. */
+static int read_document(struct compare_document *document, const char *path,
+                         char reason[static COMPARE_REASON_BYTES])
+{
+    interrupt_act();
+    int error = compare_document_read(document, path, reason);
+    interrupt_hold();
+    return error;
+}
+
 /* @return exit code; the documents read so far are counted and have to be released */
 static int read_documents(const struct command_line *line, struct compare_document *documents,
                           size_t *count)
@@ -249,7 +260,7 @@ static int read_documents(const struct command_line *line, struct compare_docume
 
     for (; *count < line->files_count; (*count)++) {
         const char *path = line->files[*count];
-        int error = compare_document_read(&documents[*count], path, reason);
+        int error = read_document(&documents[*count], path, reason);
         if (error != 0) {
             log_error("%s'%s': %s", *count + 1 < line->files_count ? "no baseline: " : "", path,
                       reason);

@@ -3,6 +3,7 @@
 #include "bound.h"
 #include "exit_code.h"
 #include "expectation.h"
+#include "interrupt.h"
 #include "log.h"
 #include "usage.h"
 
@@ -30,6 +31,15 @@ static int build_lookups(struct plan_source *source, const struct options *optio
     return error;
 }
 
+/* A pipe or a terminal may be silent for as long as it likes. */
+static int read_list(struct workload *workload, const char *path)
+{
+    interrupt_act();
+    int error = workload_from_file(workload, path);
+    interrupt_hold();
+    return error;
+}
+
 static int build_workloads(struct plan_source *source, const struct options *options)
 {
     const char *origin = source->server.origin;
@@ -46,7 +56,7 @@ static int build_workloads(struct plan_source *source, const struct options *opt
         struct workload *workload = &source->workloads[i];
         int error;
         if (options->urls != NULL) {
-            error = workload_from_file(workload, options->urls);
+            error = read_list(workload, options->urls);
         } else if (source->server.has_manifest) {
             error = workload_from_manifest(workload, origin, &source->server.manifest,
                                            options->all_flags, options->sizes.bytes[i], spare);

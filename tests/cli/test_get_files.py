@@ -97,7 +97,8 @@ class Stopped(FilesCase):
 
     def test_an_interrupt_ends_the_wait_for_the_writer_of_a_fifo(self):
         os.mkfifo(self.folder / "fifo")
-        for arguments in (["get", "-i", "fifo"], ["probe", "--keywords", "./fifo"]):
+        for arguments in (["get", "-i", "fifo"], ["probe", "--keywords", "./fifo"],
+                          ["run", "--urls", "fifo"], ["compare", "fifo", "fifo"]):
             for number in SIGNALS:
                 with self.subTest(arguments=arguments, number=number):
                     process = self.start(*arguments)
