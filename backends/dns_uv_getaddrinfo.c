@@ -8,11 +8,11 @@
  * Read next: dns_libuv.c, where the loop itself waits for the answers
  *
  * To the loop it looks asynchronous; the waiting only went elsewhere. No more lookups are in flight
- * than the pool lets: libuv gives "slow" work, which is what it takes lookups for, half of
- * its threads, rounded up: 2 of 4. There are no more places than that, whatever `concurrency` is:
- * what waits in libuv's queue is asked of nobody, and its time must not run. And a call that blocks
+ * than the pool has threads. There are no more places than that, whatever `concurrency` is: what
+ * waits in libuv's queue is asked of nobody, and its time must not run. And a call that blocks
  * cannot be ended: after its time limit a lookup is told as timed out, but its place is free only
- * when the call returns, as resolv.conf(5) has it (timeout, attempts).
+ * when the call returns, as resolv.conf(5) has it (timeout, attempts). It is uv_queue_work and not
+ * uv_getaddrinfo, which has half of the threads.
  *
  * getaddrinfo(3) asks the machine's own resolvers, and no others: "dns:///name" only.
  */
@@ -46,10 +46,16 @@
 struct place {
     struct transfer transfer;
     struct loop *loop;
-    uv_getaddrinfo_t request;
+    uv_work_t work;
     uv_timer_t timer; /* goes off at the deadline */
-    bool calling;     /* libuv has the request */
+    bool calling;     /* libuv has the work */
     bool told;        /* the lookup has ended before the call */
+
+    /* of the call; a thread of the pool's until it is through */
+    char name[ABSOLUTE_NAME_BYTES];
+    struct addrinfo *found;
+    int status;   /* EAI_... */
+    int os_error; /* of EAI_SYSTEM */
 };
 
 struct loop {
@@ -71,8 +77,9 @@ static int compare_addresses(const void *a, const void *b)
     return memcmp(a, b, ADDRESS_BYTES);
 }
 
-static enum transfer_step found(struct place *place, const struct addrinfo *all)
+static enum transfer_step found(struct place *place)
 {
+    const struct addrinfo *all = place->found;
     unsigned char addresses[ADDRESSES_MAX][ADDRESS_BYTES];
     const uint64_t now_ns = clock_now_ns();
     size_t count = 0;
@@ -94,38 +101,58 @@ static enum transfer_step found(struct place *place, const struct addrinfo *all)
 }
 
 /* getaddrinfo(3) does not tell a server that failed from one that did not answer: EAI_AGAIN. */
-static enum transfer_step settle(struct place *place, int status, const struct addrinfo *all)
+static enum transfer_step settle(struct place *place)
 {
     const uint64_t now_ns = clock_now_ns();
 
-    switch (status) {
+    switch (place->status) {
     case 0:
-        return found(place, all);
-    case UV_EAI_NONAME:
-    case UV_EAI_NODATA:
-    case UV_EAI_ADDRFAMILY:
-        return transfer_fail(&place->transfer, TRANSFER_NOT_FOUND, 0, uv_strerror(status), now_ns);
-    case UV_EAI_MEMORY:
-    case UV_ENOMEM:
+        return found(place);
+    case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
+        return transfer_fail(&place->transfer, TRANSFER_NOT_FOUND, 0, gai_strerror(place->status),
+                             now_ns);
+    case EAI_MEMORY:
         return transfer_fail(&place->transfer, TRANSFER_RESET, ENOMEM, NULL, now_ns);
+    case EAI_SYSTEM:
+        return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, place->os_error, NULL, now_ns);
     default:
-        return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, 0, uv_strerror(status), now_ns);
+        return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, 0, gai_strerror(place->status),
+                             now_ns);
     }
+}
+
+/* ---- the call: on a thread of the pool ---- */
+
+/* callback from libuv, on a thread of the pool */
+static void on_work(uv_work_t *work)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct place *place = work->data;
+
+    place->found = NULL;
+    place->status = getaddrinfo(place->name, NULL, &hints, &place->found);
+    place->os_error = errno;
 }
 
 /* ---- start ---- */
 
-/* callback from libuv: the call has returned, on a thread of the pool */
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *all)
+/* callback from libuv: the call has returned */
+static void on_resolved(uv_work_t *work, int status)
 {
-    struct place *place = request->data;
+    struct place *place = work->data;
     enum transfer_step step = TRANSFER_DONE;
 
+    assert(status == 0); /* nothing cancels it */
+    (void)status;
     place->calling = false;
     if (!place->told) {
-        step = settle(place, status, all);
+        step = settle(place);
     }
-    uv_freeaddrinfo(all);
+    if (place->found != NULL) {
+        freeaddrinfo(place->found);
+    }
     place_advance(place, step);
 }
 
@@ -158,21 +185,18 @@ static void absolute_name(const char *name, char absolute[static ABSOLUTE_NAME_B
 
 static enum transfer_step place_ask(struct place *place)
 {
-    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct loop *loop = place->loop;
-    char name[ABSOLUTE_NAME_BYTES];
     struct dns_url url;
 
     int result = dns_url_parse(place->transfer.request->url, &url);
     assert(result == 0); /* the host has checked it */
-    absolute_name(url.name, name);
-    place->request.data = place;
+    absolute_name(url.name, place->name);
+    place->work.data = place;
     place->told = false;
-    result = uv_getaddrinfo(&loop->uv, &place->request, on_resolved, name, NULL, &hints);
-    if (result < 0) {
-        return settle(place, result, NULL);
-    }
     place->calling = true;
+    result = uv_queue_work(&loop->uv, &place->work, on_work, on_resolved);
+    assert(result == 0); /* only without on_work */
+    (void)result;
     uint64_t timeout_ms = (loop->run->job->timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
     uv_update_time(&loop->uv);
     (void)uv_timer_start(&place->timer, on_deadline, timeout_ms, 0);
@@ -243,8 +267,8 @@ static void loop_run(struct loop *loop)
 
 /* ---- set up and torn down ---- */
 
-/* How many calls libuv runs at a time: of as many threads as it makes, when it first needs them. */
-static uint32_t pool_calls(void)
+/* How many threads libuv makes, when it first needs them: as many calls run at a time. */
+static uint32_t pool_threads(void)
 {
     const char *text = getenv("UV_THREADPOOL_SIZE");
     uint32_t threads = text == NULL ? POOL_THREADS : (uint32_t)strtol(text, NULL, 10);
@@ -255,14 +279,14 @@ static uint32_t pool_calls(void)
     if (threads > POOL_THREADS_MAX) {
         threads = POOL_THREADS_MAX; /* of a negative number, too */
     }
-    return (threads + 1) / 2;
+    return threads;
 }
 
 static int places_init(struct loop *loop)
 {
     struct job_run *run = loop->run;
-    const uint32_t calls = pool_calls();
-    const uint32_t count = run->place_count < calls ? run->place_count : calls;
+    const uint32_t threads = pool_threads();
+    const uint32_t count = run->place_count < threads ? run->place_count : threads;
 
     loop->places = calloc(count, sizeof loop->places[0]);
     if (loop->places == NULL) {
