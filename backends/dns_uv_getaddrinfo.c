@@ -11,8 +11,9 @@
  * than the pool has threads. There are no more places than that, whatever `concurrency` is: what
  * waits in libuv's queue is asked of nobody, and its time must not run. And a call that blocks
  * cannot be ended: after its time limit a lookup is told as timed out, but its place is free only
- * when the call returns, as resolv.conf(5) has it (timeout, attempts). It is uv_queue_work and not
- * uv_getaddrinfo, which has half of the threads.
+ * when the call returns. How long it may wait can only be said beforehand, on the thread that makes
+ * the call (resolver_limit). Hence uv_queue_work: uv_getaddrinfo does nothing there but call, and
+ * has half of the threads.
  *
  * getaddrinfo(3) asks the machine's own resolvers, and no others: "dns:///name" only.
  */
@@ -28,6 +29,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +103,15 @@ static enum transfer_step found(struct place *place)
                                        NULL, now_ns);
 }
 
-/* getaddrinfo(3) does not tell a server that failed from one that did not answer: EAI_AGAIN. */
+static enum transfer_step time_is_up(struct place *place, uint64_t now_ns)
+{
+    return transfer_give_up(&place->transfer, TRANSFER_TIMEOUT, ETIMEDOUT, NULL, now_ns);
+}
+
+/*
+ * getaddrinfo(3) does not tell a server that failed from one that did not answer: EAI_AGAIN. One
+ * that was given the time of the lookup did not, even if the loop hears of it before its timer.
+ */
 static enum transfer_step settle(struct place *place)
 {
     const uint64_t now_ns = clock_now_ns();
@@ -118,12 +129,78 @@ static enum transfer_step settle(struct place *place)
     case EAI_SYSTEM:
         return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, place->os_error, NULL, now_ns);
     default:
-        return transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, 0, gai_strerror(place->status),
-                             now_ns);
+        return now_ns >= place->transfer.deadline_ns
+                   ? time_is_up(place, now_ns)
+                   : transfer_fail(&place->transfer, TRANSFER_UNRESOLVED, 0,
+                                   gai_strerror(place->status), now_ns);
     }
 }
 
 /* ---- the call: on a thread of the pool ---- */
+
+#if defined(__GLIBC__)
+
+static int least(int limit, uint64_t value)
+{
+    return value < (uint64_t)limit ? (int)value : limit;
+}
+
+/* Rounded up; of no parts, the whole. */
+static uint64_t part_of(uint64_t seconds, int parts)
+{
+    return parts > 1 ? (seconds + (uint64_t)parts - 1) / (uint64_t)parts : seconds;
+}
+
+/* glibc has all states in a list, with a lock of its own that ThreadSanitizer does not see. */
+static pthread_mutex_t resolver_list = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * As resolv.conf(5) has it. A state that differs from it is left alone by getaddrinfo(3), even when
+ * the file changes; hence anew for each call. @return 0 or -1
+ */
+static int resolver_renew(res_state resolver)
+{
+    (void)pthread_mutex_lock(&resolver_list);
+    if ((resolver->options & RES_INIT) != 0) {
+        res_nclose(resolver);
+    }
+    int result = res_ninit(resolver);
+    (void)pthread_mutex_unlock(&resolver_list);
+    return result;
+}
+
+/*
+ * The time of a lookup, in the terms of resolver(3): attempts, and the seconds that each has for
+ * each server; one at least, whatever is set. As many attempts as begin in that time share it, and
+ * neither number is more than resolv.conf(5) has. What comes over TCP, or from another service of
+ * nsswitch.conf(5), waits as it likes.
+ * @return 0 or EAI_SYSTEM
+ */
+static int resolver_limit(uint64_t timeout_ns)
+{
+    const uint64_t seconds = (timeout_ns + NS_PER_S - 1) / NS_PER_S;
+    const res_state resolver = &_res; /* the thread's own */
+
+    if (resolver_renew(resolver) != 0) {
+        return EAI_SYSTEM;
+    }
+    resolver->retry =
+        least(resolver->retry, part_of(seconds, resolver->nscount * resolver->retrans));
+    resolver->retrans =
+        least(resolver->retrans, part_of(seconds, resolver->nscount * resolver->retry));
+    return 0;
+}
+
+#else
+
+/* Elsewhere the names of resolver(3) may be there, but nothing behind them (musl). */
+static int resolver_limit(uint64_t timeout_ns)
+{
+    (void)timeout_ns;
+    return 0;
+}
+
+#endif
 
 /* callback from libuv, on a thread of the pool */
 static void on_work(uv_work_t *work)
@@ -132,7 +209,10 @@ static void on_work(uv_work_t *work)
     struct place *place = work->data;
 
     place->found = NULL;
-    place->status = getaddrinfo(place->name, NULL, &hints, &place->found);
+    place->status = resolver_limit(place->loop->run->job->timeout_ns);
+    if (place->status == 0) {
+        place->status = getaddrinfo(place->name, NULL, &hints, &place->found);
+    }
     place->os_error = errno;
 }
 
@@ -165,7 +245,7 @@ static void on_deadline(uv_timer_t *timer)
         return;
     }
     place->told = true;
-    (void)transfer_give_up(&place->transfer, TRANSFER_TIMEOUT, ETIMEDOUT, NULL, clock_now_ns());
+    (void)time_is_up(place, clock_now_ns());
 }
 
 /*

@@ -51,7 +51,7 @@ static const struct argp_option probe_argp_options[] = {
     {"max-req", 'm', "N", 0, "The most lookups in flight (default 100)", 2},
     {"timeout", KEY_TIMEOUT, "T", 0,
      "For each attempt (default 5s); dns_uv_getaddrinfo tells it in time, but ends only when the C "
-     "library's calls return",
+     "library's calls return, which take whole seconds, one at least for each resolver",
      2},
     {"retries", KEY_RETRIES, "N", 0,
      "Further attempts after a timeout or a server's failure (default 0)", 2},

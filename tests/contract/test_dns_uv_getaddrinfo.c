@@ -13,6 +13,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <resolv.h>
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,6 +36,7 @@ static _Atomic int in_call;
 static _Atomic int most_in_call;
 static _Atomic int calls;
 static char asked[NAMES_MAX][NODE_BYTES]; /* by the calls, in order */
+static int patience_s[NAMES_MAX];         /* of the C library, in the calls */
 
 /* Of libuv's threads; of another number in a process that is told so. */
 static int pool_calls = 4;
@@ -45,12 +48,24 @@ static void sleep_ms(long ms)
     (void)nanosleep(&time, NULL);
 }
 
+/* What the calling thread's resolver would wait when nobody answered; 0: it says nothing. */
+static int resolver_patience_s(void)
+{
+#if defined(__GLIBC__)
+    return (_res.options & RES_INIT) != 0 ? _res.nscount * _res.retrans * _res.retry : 0;
+#else
+    return 0;
+#endif
+}
+
 static void note_entry(const char *node)
 {
     int now = atomic_fetch_add(&in_call, 1) + 1;
     int most = atomic_load(&most_in_call);
+    int number = atomic_fetch_add(&calls, 1) % NAMES_MAX;
 
-    (void)snprintf(asked[atomic_fetch_add(&calls, 1) % NAMES_MAX], NODE_BYTES, "%s", node);
+    (void)snprintf(asked[number], NODE_BYTES, "%s", node);
+    patience_s[number] = resolver_patience_s();
     while (most < now && !atomic_compare_exchange_weak(&most_in_call, &most, now)) {
         /* `most` is the new value */
     }
@@ -351,6 +366,31 @@ static void test_getaddrinfo__tells_a_timeout_in_time_but_has_to_wait_for_the_ca
     assert_true(clock_now_ns() - started_ns >= UINT64_C(2) * SLOW_MS * NS_PER_MS);
 }
 
+/* The jobs are served by the same threads: one may not be left with the limit of an earlier job. */
+static void test_getaddrinfo__has_the_c_library_wait_no_longer_than_the_lookup(void **state)
+{
+#if defined(__GLIBC__)
+    static const char *const url[] = {"dns:///there.dev"};
+    static const uint64_t timeouts_s[] = {1, 3, 5, 60, 2, 8};
+    struct run *run = *state;
+
+    assert_int_equal(res_ninit(&_res), 0);
+    for (size_t i = 0; i < sizeof timeouts_s / sizeof timeouts_s[0]; i++) {
+        const int seconds = (int)timeouts_s[i];
+        const int all = resolver_patience_s(); /* as resolv.conf(5) has it */
+        run->job.timeout_ns = (timeouts_s[i] - 1) * NS_PER_S + 300 * NS_PER_MS;
+        atomic_store(&calls, 0);
+        ask(run, url, 1);
+        assert_in_range(patience_s[0], seconds < all ? seconds : all, all);
+        assert_in_range(patience_s[0], 1, seconds + _res.nscount * _res.retry - 1);
+    }
+    res_nclose(&_res);
+#else
+    (void)state;
+    skip();
+#endif
+}
+
 static void test_getaddrinfo__leaves_no_slot_open_when_the_caller_stops(void **state)
 {
     struct run *run = *state;
@@ -389,6 +429,7 @@ int main(int argc, char **argv)
         TEST(tells_no_timeout_of_a_name_that_was_not_asked_for),
         TEST(tries_again_after_a_failure_only),
         TEST(tells_a_timeout_in_time_but_has_to_wait_for_the_call),
+        TEST(has_the_c_library_wait_no_longer_than_the_lookup),
         TEST(leaves_no_slot_open_when_the_caller_stops),
         TEST(refuses_a_job_for_another_server),
     };
