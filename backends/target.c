@@ -29,46 +29,51 @@ static struct target *slot_find(const struct target_table *table, const char *ur
     return &table->targets[at];
 }
 
-static struct target target_of(const char *url, struct url_view *view)
+static struct url_view view_of(const char *url)
 {
-    int result = url_parse(url, view);
+    struct url_view view;
+
+    int result = url_parse(url, &view);
     assert(result == 0);
     (void)result;
+    return view;
+}
+
+static struct target target_of(const struct target_table *table, const char *url)
+{
+    const struct url_view view = view_of(url);
+
     return (struct target){
         .url = url,
-        .authority = view->authority,
-        .authority_bytes = view->authority_bytes,
-        .path = view->path,
-        .path_bytes = view->path_bytes,
+        .authority = view.authority,
+        .authority_bytes = view.authority_bytes,
+        .path = view.path,
+        .path_bytes = view.path_bytes,
+        .endpoint = endpoint_find(&table->endpoints, &view),
     };
 }
 
 static int add(struct target_table *table, const char *url)
 {
     struct target *slot = slot_find(table, url);
-    struct url_view view;
 
     if (slot->url != NULL) {
         return 0;
     }
-    const struct target target = target_of(url, &view);
+    const struct url_view view = view_of(url);
     if (table->count < KEPT_MAX) {
-        *slot = target;
+        slot->url = url;
         table->count++;
     }
     return endpoint_table_add(&table->endpoints, &view);
 }
 
 /* Once all are known: the endpoints move while their number grows. */
-static void endpoints_set(struct target_table *table)
+static void complete(struct target_table *table)
 {
-    struct url_view view;
-
     for (size_t i = 0; i < SLOTS; i++) {
-        struct target *slot = &table->targets[i];
-        if (slot->url != NULL) {
-            *slot = target_of(slot->url, &view);
-            slot->endpoint = endpoint_find(&table->endpoints, &view);
+        if (table->targets[i].url != NULL) {
+            table->targets[i] = target_of(table, table->targets[i].url);
         }
     }
 }
@@ -87,7 +92,7 @@ int target_table_init(struct target_table *table, const struct download_job *job
         result = add(table, job->requests[i].url);
     }
     if (result == 0) {
-        endpoints_set(table);
+        complete(table);
     }
     return result;
 }
@@ -102,13 +107,11 @@ void target_table_release(struct target_table *table)
 const struct target *target_find(const struct target_table *table, const char *url,
                                  struct target *spare)
 {
-    struct target *kept = slot_find(table, url);
-    struct url_view view;
+    const struct target *kept = slot_find(table, url);
 
     if (kept->url != NULL) {
         return kept;
     }
-    *spare = target_of(url, &view);
-    spare->endpoint = endpoint_find(&table->endpoints, &view);
+    *spare = target_of(table, url);
     return spare;
 }
