@@ -5,7 +5,7 @@
  * Woken by: a socket that can be read (written, while a TCP connection is made), or the first
  *           deadline
  * Syscalls per transfer: 3 (sendto, and 2 recvfrom: c-ares reads until it hears EAGAIN);
- *           epoll_wait is shared by all that became ready together
+ *                        epoll_wait is shared by all that became ready together
  * Read next: dns_libuv.c, the same through callbacks; dns_io_uring.c, the same through a ring;
  *            raw_epoll.c, where the sockets carry HTTP
  *

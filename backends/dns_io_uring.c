@@ -4,14 +4,14 @@
  * Waits in: io_uring_enter(2), which also hands over what is to be watched next
  * Woken by: completions (CQEs) of POLL_ADD, or the first deadline, which is that of the wait
  * Syscalls per transfer: 3 (sendto, and 2 recvfrom: c-ares reads until it hears EAGAIN);
- *           io_uring_enter is shared by all that became ready together
+ *                        io_uring_enter is shared by all that became ready together
  * Read next: dns_epoll.c, the same over epoll; curl_io_uring.c, where the sockets are libcurl's
  *
  * A POLL_ADD tells once, and is made anew when c-ares has read: a datagram that came meanwhile is
- * told by the next poll. A poll belongs to a socket, but what it
- * names it by is a number that c-ares may have closed and opened again: so each has a generation,
- * and a completion of an earlier one is no news. A poll that is pending keeps a closed socket
- * alive in the kernel, with its port: its removal goes out with the next wait.
+ * told by the next poll. A poll belongs to a socket, but what it names it by is a number that
+ * c-ares may have closed and opened again: so each has a generation, and a completion of an earlier
+ * one is no news. A poll that is pending keeps a closed socket alive in the kernel, with its port:
+ * its removal goes out with the next wait.
  */
 #include "backend.h"
 

@@ -4,7 +4,7 @@
  * Waits in: epoll_wait(2), inside uv_run
  * Woken by: a socket that can be read (written, while a TCP connection is made), or a place's timer
  * Syscalls per transfer: 3 (sendto, and 2 recvfrom: c-ares reads until it hears EAGAIN);
- *           epoll_wait is shared by all that became ready together
+ *                        epoll_wait is shared by all that became ready together
  * Read next: dns_epoll.c, the same without the library; raw_libuv.c, where libuv reads, too
  *
  * Each socket of c-ares is a uv_poll_t and each place has a timer: libuv keeps what dns_epoll.c
