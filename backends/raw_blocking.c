@@ -247,6 +247,7 @@ int blocking_place_init(struct blocking_place *place, struct job_run *run)
 {
     *place = (struct blocking_place){.run = run, .fd = -1, .now_ns = clock_now_ns()};
     exchange_init(&place->exchange, run->job, run->results, &run->targets);
+    transfer_lend(&place->exchange.transfer); /* saves before it receives again */
     place->buffer = malloc(BUFFER_BYTES);
     return place->buffer != NULL ? 0 : -ENOMEM;
 }

@@ -457,6 +457,7 @@ static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_coun
     for (uint32_t i = 0; i < place_count; i++) {
         struct place *place = &loop->places[i];
         exchange_init(&place->exchange, run->job, run->results, &run->targets);
+        transfer_lend(&place->exchange.transfer); /* saves before it receives again */
         coroutine_init(&place->coroutine, &loop->stack, place_main, place);
         place->loop = loop;
         place->fd = -1;

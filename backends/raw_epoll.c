@@ -401,6 +401,7 @@ static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_coun
     loop->place_count = place_count;
     for (uint32_t i = 0; i < place_count; i++) {
         exchange_init(&loop->places[i].exchange, run->job, run->results, &run->targets);
+        transfer_lend(&loop->places[i].exchange.transfer); /* saves before it receives again */
         loop->places[i].fd = -1;
     }
     return 0;

@@ -100,7 +100,7 @@ void transfer_release(struct transfer *transfer)
 {
     free(transfer->redirect_url);
     free(transfer->location);
-    free(transfer->body);
+    free(transfer->kept);
     body_hash_stream_destroy(transfer->stream);
     *transfer = (struct transfer){0};
 }
@@ -113,6 +113,7 @@ static void response_begin(struct transfer *transfer)
     transfer->slot->body_xxh3 = 0;
     transfer->slot->first_byte_ns = 0;
     transfer->has_location = false;
+    transfer->body = NULL;
     transfer->body_bytes = 0;
     transfer->body_xxh3 = 0;
     transfer->streaming = false;
@@ -130,7 +131,7 @@ static void attempt_begin(struct transfer *transfer, uint64_t now_ns)
 }
 
 /* Each request and slot is touched for the first time when its turn comes, one after the other but
- * with thousands of cache lines of the kernel's in between: nothing but us can know what is next. */
+ * with thousands of the kernel's cache lines in between: nothing but us can know what is next. */
 static void next_prefetch(const struct transfer *transfer, size_t index)
 {
     if (index + 1 < transfer->job->count) {
@@ -190,36 +191,56 @@ static bool shows_body(const struct transfer *transfer)
     return transfer->job->hooks != NULL && transfer->job->hooks->on_body != NULL;
 }
 
-/* limit_bytes has been checked: the body stays within job->body_bytes_max. */
+/* The piece at hand is all of the body. */
+static bool is_whole(const struct transfer *transfer, size_t bytes)
+{
+    return transfer->has_length && transfer->body_bytes == 0 && bytes == transfer->limit_bytes;
+}
+
+/* @param needed  bytes, within job->body_bytes_max: limit_bytes has been checked */
+static int kept_reserve(struct transfer *transfer, size_t needed)
+{
+    size_t capacity = transfer->kept_capacity * 2;
+
+    if (needed <= transfer->kept_capacity) {
+        return 0;
+    }
+    if (capacity < BODY_CAPACITY_FIRST) {
+        capacity = BODY_CAPACITY_FIRST;
+    }
+    if (transfer->has_length || capacity > transfer->limit_bytes) {
+        capacity = (size_t)transfer->limit_bytes;
+    }
+    if (capacity < needed) {
+        capacity = needed;
+    }
+    unsigned char *kept = realloc(transfer->kept, capacity);
+    if (kept == NULL) {
+        return -ENOMEM;
+    }
+    transfer->kept = kept;
+    transfer->kept_capacity = capacity;
+    return 0;
+}
+
 static int body_keep(struct transfer *transfer, const void *data, size_t bytes)
 {
-    size_t needed = (size_t)transfer->body_bytes + bytes;
-    if (needed > transfer->body_capacity) {
-        size_t capacity = transfer->body_capacity * 2;
-        if (capacity < BODY_CAPACITY_FIRST) {
-            capacity = BODY_CAPACITY_FIRST;
-        }
-        if (transfer->has_length || capacity > transfer->limit_bytes) {
-            capacity = (size_t)transfer->limit_bytes;
-        }
-        if (capacity < needed) {
-            capacity = needed;
-        }
-        unsigned char *body = realloc(transfer->body, capacity);
-        if (body == NULL) {
-            return -ENOMEM;
-        }
-        transfer->body = body;
-        transfer->body_capacity = capacity;
+    if (transfer->is_lent && is_whole(transfer, bytes)) {
+        transfer->body = data;
+        return 0;
     }
-    memcpy(transfer->body + transfer->body_bytes, data, bytes);
-    return 0;
+    int result = kept_reserve(transfer, (size_t)transfer->body_bytes + bytes);
+    if (result == 0) {
+        memcpy(transfer->kept + transfer->body_bytes, data, bytes);
+        transfer->body = transfer->kept;
+    }
+    return result;
 }
 
 /* One call for a body that arrives whole is about three times as cheap as a stream. */
 static int body_digest(struct transfer *transfer, const void *data, size_t bytes)
 {
-    if (transfer->has_length && transfer->body_bytes == 0 && bytes == transfer->limit_bytes) {
+    if (is_whole(transfer, bytes)) {
         transfer->body_xxh3 = body_hash(data, bytes);
         return 0;
     }

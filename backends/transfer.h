@@ -45,19 +45,30 @@ struct transfer {
     uint64_t body_xxh3;
     struct body_hash_stream *stream; /* only once a body arrived split; kept for reuse */
     bool streaming;
-    unsigned char *body; /* kept when it is to be saved or shown */
-    size_t body_capacity;
+    const unsigned char *body; /* when it is to be saved or shown: `kept`, or lent by the model */
+    unsigned char *kept;       /* for reuse */
+    size_t kept_capacity;
 
     /* private */
     size_t location_bytes;
     uint64_t limit_bytes; /* of this body: the length announced, else the job's limit */
     bool has_length;      /* limit_bytes is the length announced */
+    bool is_lent;         /* transfer_lend */
 };
 
 /** Bind to a job. Never fails; buffers are made when first needed. */
 void transfer_init(struct transfer *transfer, const struct download_job *job,
                    struct transfer_result *results);
 void transfer_release(struct transfer *transfer);
+
+/**
+ * The model leaves the bytes that it gives to transfer_body as they are until it has taken the
+ * step that follows, saving included: a body that arrives whole need not be copied.
+ */
+static inline void transfer_lend(struct transfer *transfer)
+{
+    transfer->is_lent = true;
+}
 
 /**
  * Begin request `index`: attempt 1, deadline from now_ns. request->url must parse (the host

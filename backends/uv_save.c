@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -40,7 +41,7 @@ static int file_write(struct uv_save *save)
     uint64_t left = save->transfer->body_bytes - save->written;
     unsigned int bytes = left < WRITE_BYTES_MAX ? (unsigned int)left : WRITE_BYTES_MAX;
 
-    uv_buf_t buffer = uv_buf_init((char *)save->transfer->body + save->written, bytes);
+    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)save->transfer->body + save->written, bytes);
     return uv_fs_write(save->loop, &save->request, save->file, &buffer, 1, (int64_t)save->written,
                        on_file);
 }

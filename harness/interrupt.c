@@ -2,12 +2,20 @@
 
 #include "exit_code.h"
 
+#include "backends/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+/* It is asked before each transfer, and asking the kernel each time would show in the time of one.
+ */
+#define LOOK_INTERVAL_NS NS_PER_MS
 
 static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 static int signal_fd = -1;
@@ -57,10 +65,25 @@ int interrupt_fd(void)
     return signal_fd;
 }
 
-bool interrupted(void)
+static bool is_pending(void)
 {
     struct pollfd poll_fd = {.fd = signal_fd, .events = POLLIN};
     return signal_fd >= 0 && poll(&poll_fd, 1, 0) == 1;
+}
+
+bool interrupted(void)
+{
+    static atomic_bool seen;
+    static _Atomic uint64_t looked_ns;
+    const uint64_t now_ns = clock_now_ns();
+
+    if (now_ns - atomic_load_explicit(&looked_ns, memory_order_relaxed) >= LOOK_INTERVAL_NS) {
+        atomic_store_explicit(&looked_ns, now_ns, memory_order_relaxed);
+        if (is_pending()) {
+            atomic_store(&seen, true);
+        }
+    }
+    return atomic_load(&seen);
 }
 
 void interrupt_act(void)

@@ -13,6 +13,7 @@ int interrupt_init(void);
 /** A descriptor that becomes readable when an interrupt has arrived; never read it. */
 int interrupt_fd(void);
 
+/** From any thread. Once true it stays so; it may be true a millisecond late. */
 bool interrupted(void);
 
 /**

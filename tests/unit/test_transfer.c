@@ -526,10 +526,41 @@ static void test_transfer__keeps_the_body_only_for_those_who_want_it(void **stat
     assert_int_equal(respond(f, 200, 1000, true, 300), TRANSFER_SAVE);
     assert_int_equal(f->slot.status, TRANSFER_UNSET);
     assert_memory_equal(f->transfer.body, f->body, 1000);
-    assert_int_equal(f->transfer.body_capacity, 1000);
+    assert_int_equal(f->transfer.kept_capacity, 1000);
     assert_int_equal(transfer_saved(&f->transfer, 0, START_NS + 50), TRANSFER_DONE);
     assert_int_equal(f->slot.status, TRANSFER_OK);
     assert_int_equal(f->slot.finished_ns, START_NS + 50);
+}
+
+static void test_transfer__copies_nothing_of_a_whole_body_that_is_lent(void **state)
+{
+    struct fixture *f = *state;
+
+    f->request.save_name = "br.gif";
+    f->job.output_dir_fd = 3;
+    transfer_lend(&f->transfer);
+    begin(f);
+    assert_int_equal(respond(f, 200, 1000, true, 1000), TRANSFER_SAVE);
+    assert_ptr_equal(f->transfer.body, f->body);
+    assert_int_equal(f->transfer.kept_capacity, 0);
+}
+
+static void test_transfer__copies_a_lent_body_that_comes_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+
+    f->request.save_name = "br.gif";
+    f->job.output_dir_fd = 3;
+    transfer_lend(&f->transfer);
+    begin(f);
+    assert_int_equal(respond(f, 200, 1000, true, 300), TRANSFER_SAVE);
+    assert_ptr_not_equal(f->transfer.body, f->body);
+    assert_memory_equal(f->transfer.body, f->body, 1000);
+
+    begin(f);
+    assert_int_equal(respond(f, 200, 900, false, 900), TRANSFER_SAVE); /* the end is not known */
+    assert_ptr_not_equal(f->transfer.body, f->body);
+    assert_memory_equal(f->transfer.body, f->body, 900);
 }
 
 static void test_transfer__never_holds_more_than_the_limit(void **state)
@@ -540,7 +571,7 @@ static void test_transfer__never_holds_more_than_the_limit(void **state)
     f->job.output_dir_fd = 3;
     begin(f);
     assert_int_equal(respond(f, 200, BODY_BYTES, false, 1), TRANSFER_SAVE);
-    assert_int_equal(f->transfer.body_capacity, BODY_BYTES);
+    assert_int_equal(f->transfer.kept_capacity, BODY_BYTES);
     assert_memory_equal(f->transfer.body, f->body, BODY_BYTES);
 }
 
@@ -851,6 +882,8 @@ int main(void)
         TEST(follows_no_more_hops_than_allowed),
         TEST(refuses_a_location_above_the_limit),
         TEST(keeps_the_body_only_for_those_who_want_it),
+        TEST(copies_nothing_of_a_whole_body_that_is_lent),
+        TEST(copies_a_lent_body_that_comes_in_pieces),
         TEST(never_holds_more_than_the_limit),
         TEST(saves_nothing_that_is_not_ok),
         TEST(says_why_a_file_could_not_be_written),
