@@ -28,10 +28,10 @@
 #define URL_ROOM 192
 
 static const struct bench_backend *backend;
+static struct mock mock; /* answers at once unless a query asks for a delay */
 
 /* A run, and what is done to its processes as soon as all of them are waiting. */
 struct attack {
-    struct mock mock;
     char urls[COUNT][URL_ROOM];
     struct transfer_request requests[COUNT];
     struct transfer_result results[COUNT];
@@ -83,11 +83,11 @@ static size_t children_of(pid_t parent, pid_t but, pid_t children[], size_t chil
     return count;
 }
 
-static bool all_are_waiting(const struct attack *attack)
+static bool all_are_waiting(void)
 {
     struct server_stats stats;
 
-    mock_stats(&attack->mock, &stats);
+    mock_stats(&mock, &stats);
     bool all = stats.requests >= CONCURRENCY;
     server_stats_release(&stats);
     return all;
@@ -100,10 +100,10 @@ static int strike(void *user)
     pid_t children[CONCURRENCY + 1];
 
     attack->told_elsewhere = attack->told_elsewhere || getpid() != attack->caller;
-    if (attack->victims > 0 || !all_are_waiting(attack)) {
+    if (attack->victims > 0 || !all_are_waiting()) {
         return 0;
     }
-    size_t count = children_of(getpid(), attack->mock.pid, children, CONCURRENCY + 1);
+    size_t count = children_of(getpid(), mock.pid, children, CONCURRENCY + 1);
     assert_int_equal(count, CONCURRENCY);
     while (attack->victims < attack->victims_max) {
         assert_int_equal(kill(children[attack->victims++], attack->signal), 0);
@@ -119,15 +119,16 @@ static void on_complete(void *user, size_t index, const struct transfer_result *
     attack->told += result == &attack->results[index] && result->status != TRANSFER_UNSET;
 }
 
+/* @param delay  of the first of each process, whose answers are not to come before the strike */
 static struct attack *attack_new(const char *delay, int signal, size_t victims)
 {
     struct attack *attack = calloc(1, sizeof *attack);
 
     assert_non_null(attack);
-    mock_start(&attack->mock, (const char *const[]){"--delay", delay, NULL});
+    mock_reset(&mock);
     for (size_t i = 0; i < COUNT; i++) {
-        (void)snprintf(attack->urls[i], URL_ROOM, "%s%s", attack->mock.origin,
-                       attack->mock.manifest.flags[i].path);
+        (void)snprintf(attack->urls[i], URL_ROOM, "%s%s?delay=%s", mock.origin,
+                       mock.manifest.flags[i].path, i < CONCURRENCY ? delay : "1ms");
         attack->requests[i].url = attack->urls[i];
     }
     attack->hooks =
@@ -154,8 +155,7 @@ static void attack_end(struct attack *attack)
 {
     pid_t children[1];
 
-    assert_int_equal(children_of(getpid(), attack->mock.pid, children, 1), 0);
-    mock_stop(&attack->mock);
+    assert_int_equal(children_of(getpid(), mock.pid, children, 1), 0);
     free(attack);
 }
 
@@ -181,7 +181,7 @@ static void assert_victims(const struct attack *attack)
 
 static void test_a_process_that_is_killed_loses_its_own_transfer_only(void **state)
 {
-    struct attack *attack = attack_new("500ms", SIGKILL, 1);
+    struct attack *attack = attack_new("1s", SIGKILL, 1);
     (void)state;
 
     assert_int_equal(backend->download_many(&attack->job, attack->results), 0);
@@ -191,7 +191,7 @@ static void test_a_process_that_is_killed_loses_its_own_transfer_only(void **sta
 
 static void test_the_last_process_does_the_work_of_all(void **state)
 {
-    struct attack *attack = attack_new("200ms", SIGABRT, CONCURRENCY - 1);
+    struct attack *attack = attack_new("1s", SIGABRT, CONCURRENCY - 1);
     (void)state;
 
     assert_int_equal(backend->download_many(&attack->job, attack->results), 0);
@@ -201,7 +201,7 @@ static void test_the_last_process_does_the_work_of_all(void **state)
 
 static void test_a_run_whose_processes_are_all_dead_says_so(void **state)
 {
-    struct attack *attack = attack_new("500ms", SIGKILL, CONCURRENCY);
+    struct attack *attack = attack_new("3s", SIGKILL, CONCURRENCY);
     (void)state;
 
     assert_int_equal(backend->download_many(&attack->job, attack->results), -ECHILD);
@@ -210,10 +210,10 @@ static void test_a_run_whose_processes_are_all_dead_says_so(void **state)
 
 static void test_a_process_that_hangs_is_not_waited_for_for_ever(void **state)
 {
-    struct attack *attack = attack_new("200ms", SIGSTOP, 1);
+    struct attack *attack = attack_new("500ms", SIGSTOP, 1);
     (void)state;
 
-    attack->job.timeout_ns = 500 * NS_PER_MS;
+    attack->job.timeout_ns = NS_PER_S;
     uint64_t begun_ns = clock_now_ns();
     assert_int_equal(backend->download_many(&attack->job, attack->results), 0);
     assert_true(clock_now_ns() - begun_ns < 15 * NS_PER_S);
@@ -243,7 +243,7 @@ static void test_no_process_outlives_the_caller(void **state)
         (void)backend->download_many(&attack->job, attack->results);
         _exit(0);
     }
-    while (!all_are_waiting(attack)) {
+    while (!all_are_waiting()) {
         (void)usleep(10000);
     }
     assert_int_equal(children_of(caller, 0, children, CONCURRENCY), CONCURRENCY);
@@ -260,6 +260,20 @@ static void test_no_process_outlives_the_caller(void **state)
     attack_end(attack);
 }
 
+static int start(void **state)
+{
+    (void)state;
+    mock_start(&mock, (const char *const[]){"--delay", "0", NULL});
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    mock_stop(&mock);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,5 +285,5 @@ int main(void)
     };
 
     backend = backend_find("curl_processes");
-    return cmocka_run_group_tests_name("curl_processes", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("curl_processes", tests, start, stop);
 }

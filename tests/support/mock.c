@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define ARGUMENTS_MAX 24
+#define SETTLE_TRIES 2000
+#define SETTLE_POLL_US 5000
 
 static pid_t spawn(const char *const *arguments, int *out_fd)
 {
@@ -89,11 +91,31 @@ void mock_start(struct mock *mock, const char *const *arguments)
     json_decref(root);
 }
 
+static json_int_t connections_open(const struct mock *mock)
+{
+    struct http_reply reply;
+    char url[256];
+
+    (void)snprintf(url, sizeof url, "%s/stats", mock->admin);
+    assert_int_equal(http_client_get(url, &reply), 0);
+    json_t *root = json_loadb(reply.body, reply.body_bytes, 0, NULL);
+    json_t *open = json_object_get(root, "open");
+    assert_true(json_is_integer(open));
+    json_int_t count = json_integer_value(open);
+    json_decref(root);
+    http_reply_release(&reply);
+    return count;
+}
+
 void mock_reset(const struct mock *mock)
 {
     struct http_reply reply;
     char url[256];
 
+    for (int tries = 0; connections_open(mock) > 0; tries++) {
+        assert_true(tries < SETTLE_TRIES);
+        (void)usleep(SETTLE_POLL_US);
+    }
     (void)snprintf(url, sizeof url, "%s/reset", mock->admin);
     assert_int_equal(http_client_post(url, &reply), 0);
     assert_int_equal(reply.status, 200);

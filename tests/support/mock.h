@@ -18,7 +18,9 @@ struct mock {
 /** Start with these arguments (NULL-terminated) beside --port 0. Fails the test when it cannot. */
 void mock_start(struct mock *mock, const char *const *arguments);
 
+/** Count anew, once it has seen that the clients so far are gone. */
 void mock_reset(const struct mock *mock);
+
 void mock_stats(const struct mock *mock, struct server_stats *stats);
 const struct manifest_flag *mock_flag(const struct mock *mock, const char *cc);
 
