@@ -26,6 +26,7 @@
 
 #define CALL_MS 60
 #define SLOW_MS 400
+#define ALL_MS 5000 /* at most, until all threads of the pool are in a call */
 #define NAMES_MAX 16
 #define NODE_BYTES 512
 #define LABEL_63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -97,6 +98,11 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 {
     (void)service, (void)hints;
     note_entry(node);
+    for (int ms = 0;
+         strncmp(node, "all", 3) == 0 && ms < ALL_MS && atomic_load(&most_in_call) < pool_calls;
+         ms++) {
+        sleep_ms(1);
+    }
     sleep_ms(strncmp(node, "slow", 4) == 0 ? SLOW_MS : CALL_MS);
     (void)atomic_fetch_sub(&in_call, 1);
     if (strncmp(node, "none", 4) == 0) {
@@ -245,7 +251,7 @@ static void test_getaddrinfo__has_the_pool_at_most(void **state)
     struct run *run = *state;
 
     for (size_t i = 0; i < 8; i++) {
-        urls[i] = "dns:///there.dev";
+        urls[i] = "dns:///all.dev";
     }
     run->job.concurrency = 6;
     ask(run, urls, 8);
@@ -325,7 +331,7 @@ static void test_getaddrinfo__tells_no_timeout_of_a_name_that_was_not_asked_for(
 {
     struct run *run = *state;
 
-    run->job.timeout_ns = 100 * NS_PER_MS;
+    run->job.timeout_ns = SLOW_MS / 2 * NS_PER_MS;
     ask_slowly(run, 8);
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(run->results[i].status, TRANSFER_TIMEOUT);
@@ -395,7 +401,7 @@ static void test_getaddrinfo__leaves_no_slot_open_when_the_caller_stops(void **s
 {
     struct run *run = *state;
 
-    run->stop_ns = clock_now_ns() + 100 * NS_PER_MS;
+    run->stop_ns = clock_now_ns() + SLOW_MS / 2 * NS_PER_MS;
     ask_slowly(run, 6);
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(run->results[i].status, TRANSFER_CANCELLED);
