@@ -87,6 +87,16 @@ def wait_for(condition, seconds=10):
         time.sleep(0.005)
 
 
+def in_time(run, holds, delays=("100ms", "600ms", "3s")):
+    """run(delay), again with a longer delay until what it returns holds: a busy machine takes its
+    time to ask for all that is to wait at once. @return what the last one returned"""
+    for delay in delays:
+        result = run(delay)
+        if holds(result):
+            break
+    return result
+
+
 class CliCase(unittest.TestCase):
     """Each test has a folder of its own, and leaves no process behind."""
 

@@ -1,18 +1,25 @@
 """bench probe, and bench run of lookups: the same answers by every way of waiting."""
 import csv
+import itertools
 import signal
 import socket
 import subprocess
 import time
 import unittest
 
-from support import BENCH, CSV_COLUMNS, DENY_IO_URING, MODULES, CliCase, DnsServerCase, strict_json
+from support import (BENCH, CSV_COLUMNS, DENY_IO_URING, MODULES, DnsServerCase, in_time,
+                     strict_json)
 
 BACKENDS = ["dns_sequential", "dns_threads", "dns_epoll", "dns_libuv", "dns_io_uring"]
 KEYWORDS = ["and", "as", "def", "del", "elif", "else", "for", "from", "if", "in", "is", "none",
             "not", "or", "pass", "true", "try", "with"]
 NAMES = [f"n{number}.dev" for number in range(40)]
 MARKS = {"found": "+", "nxdomain": " ", "servfail": "!"}
+
+
+def delay_of(row):
+    """In seconds, when it is one of in_time's."""
+    return {"100ms": 0.1, "600ms": 0.6, "3s": 3}[row["delay"]]
 
 
 def line_of(planned):
@@ -83,10 +90,14 @@ class Answers(ProbeCase):
         self.assertEqual(self.stats()["keys"], {name: 1 for name in NAMES})
 
     def test_no_more_are_in_flight_than_asked_for(self):
-        self.serve("--delay", "100ms")
-        done = self.probe("-m", "3", "--dns", f"127.0.0.1:{self.port}", *NAMES[:9])
-        self.assertIn("9 names, 3 at a time", done.stderr)
-        self.assertEqual(self.stats()["max_in_flight"], 3)
+        def most_of_three(delay):
+            self.serve("--delay", delay)
+            done = self.probe("-m", "3", "--dns", f"127.0.0.1:{self.port}", *NAMES[:9])
+            self.assertIn("9 names, 3 at a time", done.stderr)
+            most = self.stats()["max_in_flight"]
+            self.assertLessEqual(most, 3)
+            return most
+        self.assertEqual(in_time(most_of_three, lambda most: most == 3), 3)
         done = self.probe("-b", "dns_sequential", "--dns", f"127.0.0.1:{self.port}", *NAMES[:3])
         self.assertIn("3 names, 1 at a time", done.stderr)
 
@@ -119,16 +130,24 @@ class Order(ProbeCase):
     DELAY = "uniform:20ms:500ms"
 
     def test_lines_come_as_the_answers_do(self):
-        delays = {line["name"]: float(line["delay_ms"])
-                  for line in self.plan(NAMES[:10], "--delay", self.DELAY)}
         for backend in BACKENDS[1:]:
-            names = [line[2:] for line in self.lines("-b", backend, "--delay", self.DELAY,
-                                                     *NAMES[:10])]
-            self.assertEqual(sorted(names), sorted(NAMES[:10]))
-            self.assertNotEqual(names, NAMES[:10])
-            for number, first in enumerate(names):
-                for second in names[number + 1:]:
-                    self.assertLess(delays[first], delays[second] + 80, (backend, names))
+            def names_and_delays(delay):
+                planned = {line["name"]: float(line["delay_ms"])
+                           for line in self.plan(NAMES[:10], "--delay", delay)}
+                names = [line[2:] for line in self.lines("-b", backend, "--delay", delay,
+                                                         *NAMES[:10])]
+                self.assertEqual(sorted(names), sorted(NAMES[:10]))
+                return names, [planned[name] for name in names]
+
+            def is_in_order(told):
+                # Those closer together than a sixth of it may come either way.
+                _, delays = told
+                return all(first < second + max(delays) / 6
+                           for first, second in itertools.combinations(delays, 2))
+            told = in_time(names_and_delays, is_in_order,
+                           delays=(self.DELAY, "uniform:20ms:1s", "uniform:20ms:4s"))
+            self.assertTrue(is_in_order(told), (backend, told))
+            self.assertNotEqual(told[0], NAMES[:10])
 
     def test_one_after_the_other_comes_as_it_was_given(self):
         names = NAMES[9::-1]
@@ -237,7 +256,7 @@ class Limits(ProbeCase):
                              [f"! {name} (timed out: Connection timed out)"
                               for name in ("a.dev", "b.dev")])
             self.assertGreaterEqual(took, 0.4 if backend == "dns_sequential" else 0.2)
-            self.assertLess(took, 2)
+            self.assertLess(took, 4)  # not what c-ares would wait by itself
             self.assertIn("0 found. 0 not found. 2 could not be told.", done.stderr)
 
     def interrupted(self, number, *arguments):
@@ -249,7 +268,7 @@ class Limits(ProbeCase):
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, ready + stderr)
-        self.assertLess(time.monotonic() - begun, 1)
+        self.assertLess(time.monotonic() - begun, 5)  # of a minute that it may take
         return stdout, stderr
 
     def test_ctrl_c_ends_it_soon(self):
@@ -363,23 +382,44 @@ class Run(ProbeCase):
         return done, rows
 
     def test_every_backend_is_compared(self):
-        done, rows = self.run_dns("-r", "1", "--delay", "40ms")
+        done, rows = self.run_dns("-r", "1", "--delay", "20ms")
         self.assertEqual(sorted({row["backend"] for row in rows}),
                          sorted([*BACKENDS, "dns_sequential#2"]))
         for name in BACKENDS:
             self.assertIn(name, done.stdout)
         for row in rows:
-            one = row["model"] == "sequential"
-            wall = float(row["wall_s"])
             self.assertEqual(row["engine"], "c-ares")
             self.assertEqual((row["transfers"], row["ok"], row["failed"]), ("20", "20", "0"))
             self.assertIn(int(row["body_bytes"]), range(4, 80, 4))  # of those that are there
-            self.assertEqual(row["server_max_in_flight"], "1" if one else "20")
-            self.assertEqual(row["connections_opened"], "1" if one else "20")
-            self.assertGreaterEqual(wall, 0.8 if one else 0.04)
-            self.assertLess(wall, 1.6 if one else 0.4)
         self.assertEqual(len({row["body_bytes"] for row in rows}), 1)
         self.assertNotIn("failed:", done.stdout)  # that there is no such name is an answer
+
+    def run_waiting(self, most, *arguments):
+        """With a delay that is long enough to ask for `most` names in it, and not twenty of it."""
+        def run(delay):
+            _, rows = self.run_dns("-r", "1", "--delay", delay, *arguments)
+            for row in rows:
+                self.assertLessEqual(int(row["server_max_in_flight"]), most)
+            return rows
+
+        def all_wait(rows):
+            return all(row["server_max_in_flight"] == str(most) and
+                       float(row["wall_s"]) < 10 * delay_of(row) for row in rows)
+        rows = in_time(run, all_wait)
+        self.assertTrue(all_wait(rows), rows)
+        return rows
+
+    def test_one_after_the_other_waits_for_all_delays(self):
+        rows = self.run_waiting(1, "-b", "dns_sequential", "-n", "5", "-c", "5")
+        for row in rows:
+            self.assertEqual(row["connections_opened"], "1")
+            self.assertGreaterEqual(float(row["wall_s"]), 0.5)
+
+    def test_all_at_once_wait_for_one_delay(self):
+        rows = self.run_waiting(20, "-b", ",".join(BACKENDS[1:]), "-n", "20", "-c", "20")
+        for row in rows:
+            self.assertEqual(row["connections_opened"], "20")
+            self.assertGreaterEqual(float(row["wall_s"]), delay_of(row))
 
     def test_faults_are_told_alike_and_explained(self):
         _, rows = self.run_dns("-r", "1", "-n", "60", "-c", "20", "--delay", "1ms", "--seed", "4",
@@ -396,7 +436,7 @@ class Run(ProbeCase):
         _, rows = self.run_dns("-r", "1", "-n", "20", "-b", "dns_epoll,dns_threads", "--delay", "0",
                                "--timeout", "300ms", "--fault", "drop@.3", "--json", "t.json")
         for row in rows:
-            self.assertLess(float(row["wall_s"]), 0.6)
+            self.assertLess(float(row["wall_s"]), 3)  # not what c-ares would wait by itself
         document = strict_json((self.folder / "t.json").read_text())
         for sample in document["samples"]:
             self.assertGreater(sample["outcomes"]["timeout"], 0)
@@ -417,10 +457,9 @@ class Run(ProbeCase):
             self.assertIn(int(row["connections_opened"]), range(1, 5))
 
     def test_several_loops_share_the_work(self):
-        _, rows = self.run_dns("-r", "1", "--loops", "2", "--delay", "60ms")
+        rows = self.run_waiting(20, "--loops", "2")
         self.assertEqual({row["backend"].split("#")[0] for row in rows},
                          {"dns_epoll", "dns_libuv", "dns_io_uring"})
-        self.assertEqual({row["server_max_in_flight"] for row in rows}, {"20"})
 
     def test_a_server_that_runs_is_asked(self):
         self.serve("--delay", "10ms")

@@ -1,33 +1,24 @@
 """Servers that bench did not start: ours, somebody else's, and lists of URLs."""
 import http.server
 import json
-import subprocess
 import threading
 import unittest
 import urllib.request
 
-from support import MOCKSERVER, CliCase, strict_json
+from support import CliCase, MockServerCase, in_time, strict_json
 
 CODES = "bd br cd cn de eg et fr id in ir jp mx ng ph pk ru tr us vn".split()
 
-class OurServer(CliCase):
-    def setUp(self):
-        super().setUp()
-        self.server = subprocess.Popen([MOCKSERVER, "--delay", "150ms"], stdout=subprocess.PIPE,
-                                       text=True, env=self.environment)
-        self.ready = json.loads(self.server.stdout.readline())
-
-    def tearDown(self):
-        self.server.terminate()
-        self.server.wait(10)
-        self.server.stdout.close()
-        super().tearDown()
-
+class OurServer(MockServerCase):
     def test_its_manifest_and_counters_are_used(self):
-        done = self.bench("run", "--server", self.ready["url"], "-b", "curl_threads,curl_libuv",
-                          "-r", "2", "--json", "t.json")
-        self.assertEqual(done.stderr, "")
-        document = strict_json((self.folder / "t.json").read_text())
+        def run(delay):
+            self.serve("--delay", delay)
+            done = self.bench("run", "--server", self.ready["url"], "-b",
+                              "curl_threads,curl_libuv", "-r", "2", "--json", "t.json")
+            self.assertEqual(done.stderr, "")
+            return strict_json((self.folder / "t.json").read_text())
+        document = in_time(run, lambda document: all(sample["server_max_in_flight"] == 20
+                                                     for sample in document["samples"]))
         self.assertEqual(document["warnings"],
                          [w for w in document["warnings"] if w.startswith("untrusted_build:")])
         for sample in document["samples"]:
@@ -36,6 +27,7 @@ class OurServer(CliCase):
             self.assertIsNone(sample["bound_s"])
 
     def test_a_list_of_urls_is_compared_between_backends(self):
+        self.serve()
         with urllib.request.urlopen(self.ready["url"].replace("/flags", "/manifest.json")) as reply:
             flags = json.load(reply)["flags"][:7]
         origin = self.ready["url"].rsplit("/flags", 1)[0]
@@ -79,7 +71,7 @@ class OtherServer(CliCase):
         super().setUp()
         self.server = PlainServer(("127.0.0.1", 0), PlainFiles)
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def tearDown(self):
         self.server.shutdown()
