@@ -217,7 +217,7 @@ class TwoResolvers(SystemCase):
         for backend in self.backends():
             lines, took = self.timed(backend, "--timeout", "800ms", *self.NAMES, code=6)
             self.assertEqual(lines, [f"! {name}" for name in self.NAMES], backend)
-            self.assertLess(took, 3)
+            self.assertLess(took, 3.8)
             for ready in (self.first, second):
                 self.assertEqual(self.asked(ready), {name: 1 for name in self.NAMES}, backend)
 
@@ -226,17 +226,17 @@ class Pool(SystemCase):
     """What is different when the C library waits, in a pool of threads."""
 
     def test_the_time_of_a_name_begins_when_it_is_asked_for(self):
-        self.serve("--seed", "3", "--delay", "150ms")
+        self.serve("--seed", "3", "--delay", "300ms")
         planned = sorted(line_of(line) for line in self.plan(NAMES[:16], "--seed", "3"))
-        lines, took = self.timed(POOL, "--timeout", "400ms", *NAMES[:16], code=0)
+        lines, took = self.timed(POOL, "--timeout", "1s", *NAMES[:16], code=0)
         self.assertEqual(lines, planned)
-        self.assertGreaterEqual(took, 0.6)  # four at a time: libuv's threads
+        self.assertGreaterEqual(took, 1.2)  # four at a time: libuv's threads
         self.assertEqual(self.stats()["max_in_flight"], 4)
 
     def test_a_larger_pool_asks_for_more_names_at_a_time(self):
         self.environment["UV_THREADPOOL_SIZE"] = "10"
-        self.serve("--delay", "300ms")
-        self.system(POOL, *NAMES[:12])
+        self.serve("--delay", "600ms")
+        self.system(POOL, *NAMES[:10])
         self.assertEqual(self.stats()["max_in_flight"], 10)
         self.admin("/reset", "POST")
         self.system(POOL, "-m", "3", *NAMES[:6])
@@ -258,26 +258,26 @@ class Pool(SystemCase):
         process.communicate(timeout=30)
         took = time.monotonic() - begun
         self.assertEqual((line, process.returncode), (TIMED_OUT.format("a.dev"), 6))
-        self.assertLess(told, 1)
+        self.assertLess(told, took - 0.4)
         self.assertGreaterEqual(took, 0.9)  # the shortest time that the C library knows
-        self.assertLess(took, 2)
+        self.assertLess(took, 4)  # and not the ten seconds of resolv.conf(5)
         self.assertEqual(self.stats()["keys"], {"a.dev": 1})
 
     def test_ctrl_c_ends_it_when_the_calls_have_returned(self):
         self.serve("--fault", "drop@1")
         self.resolvers("nameserver 127.0.0.1", "options timeout:1 attempts:1")
-        process = self.start("--timeout", "60s", *NAMES[:9])
+        process = self.start("--timeout", "60s", *NAMES)  # ten seconds, were it to go on
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
-        self.assertLess(time.monotonic() - begun, 3)
+        self.assertLess(time.monotonic() - begun, 5)
         self.assertEqual((stdout, process.returncode), ("", 130))
-        self.assertIn("9 not finished.", stderr)
+        self.assertIn("40 not finished.", stderr)
         self.assertLessEqual(len(self.stats()["keys"]), 4)
 
     def test_it_follows_a_resolv_conf_that_changes(self):
         self.environment["UV_THREADPOOL_SIZE"] = "1"
-        first = self.serve("--delay", "200ms")
+        first = self.serve("--delay", "300ms")
         second = self.serve(address="127.0.0.2")
         process = self.start("-m", "1", *NAMES[:5])
         process.stdout.readline()
@@ -300,16 +300,20 @@ class PoolLimits(SystemCase):
 
     def check(self, timeout, names, seconds, questions, line=TIMED_OUT):
         """It ends when the calls are to end, and so often each name was asked of each resolver."""
-        begun = time.monotonic()
-        done = self.probe("--dns", "system", "-b", POOL, "--timeout", timeout, *names, code=6)
-        took = time.monotonic() - begun
-        lines = sorted(done.stdout.splitlines(True))
-        self.assertEqual(lines, [line.format(name) for name in names])
-        self.assertGreaterEqual(took, seconds - 0.1)
-        self.assertLess(took, seconds + 0.9)
-        for ready, count in zip(self.holes, questions):
-            wanted = {name: count for name in names if count}
-            self.assertEqual(self.stats_of(ready)["keys"], wanted)
+        for _ in range(4):  # a busy machine may take as long as one second more is
+            begun = time.monotonic()
+            done = self.probe("--dns", "system", "-b", POOL, "--timeout", timeout, *names, code=6)
+            took = time.monotonic() - begun
+            lines = sorted(done.stdout.splitlines(True))
+            self.assertEqual(lines, [line.format(name) for name in names])
+            self.assertGreaterEqual(took, seconds - 0.1)
+            for ready, count in zip(self.holes, questions):
+                wanted = {name: count for name in names if count}
+                self.assertEqual(self.stats_of(ready)["keys"], wanted)
+                self.admin("/reset", "POST")
+            if took < seconds + 0.9:
+                return
+        self.fail(f"{took} s instead of {seconds} s")
 
     def test_they_end_with_the_timeout(self):
         self.check("1s", ["a.dev"], seconds=1, questions=(1, 0))
