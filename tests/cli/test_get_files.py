@@ -76,7 +76,7 @@ class Stopped(FilesCase):
         begun = time.monotonic()
         process.send_signal(number)
         self.assertEqual(process.wait(20), 130)  # before its input is closed
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assertLess(time.monotonic() - begun, 5)
         self.assertEqual(process.communicate(), (b"", b""))
 
     def check_end_of_input(self, line, *arguments):
@@ -136,7 +136,7 @@ class Killed(FilesCase):
         return sorted(path.split("/")[2] for path in self.stats()["paths"])
 
     def test_what_was_complete_when_it_was_killed_is_not_asked_for_again(self):
-        urls = {cc: self.url(cc, "?delay=300ms") for cc in CODES}
+        urls = {cc: self.url(cc, "?delay=200ms") for cc in CODES}
         name = self.write_list(urls.values())
         for backend in ("raw_epoll", "raw_threads", "curl_multi", "curl_processes"):
             with self.subTest(backend):
@@ -208,7 +208,7 @@ class Names(FilesCase):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flags)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}"
 
     def serve_late_country(self):
