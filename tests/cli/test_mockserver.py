@@ -1,5 +1,6 @@
 """The mock flag server by itself, over sockets: framing, counters, bad clients, its end."""
 import json
+import os
 import pathlib
 import random
 import resource
@@ -21,7 +22,7 @@ class Client:
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -46,8 +47,7 @@ class Client:
         while b"\r\n\r\n" not in self.buffer:
             if not self.more():
                 raise EOFError(self.buffer)
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        lines = head.decode().split("\r\n")
+        lines = self.take(self.buffer.index(b"\r\n\r\n") + 4).decode().split("\r\n")[:-2]
         fields = {}
         for line in lines[1:]:
             name, value = line.split(": ", 1)
@@ -57,8 +57,12 @@ class Client:
         while len(self.buffer) < length:
             if not self.more():
                 raise EOFError(len(self.buffer))
-        body, self.buffer = self.buffer[:length], self.buffer[length:]
-        return int(lines[0].split(" ")[1]), fields, body
+        return int(lines[0].split(" ")[1]), fields, self.take(length)
+
+    def take(self, count):
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return taken
 
     def ended(self):
         return self.buffer == b"" and self.socket.recv(1) == b""
@@ -250,7 +254,6 @@ class Batches(ServerCase):
     def test_one_that_the_last_deadline_brings_on_is_not_forgotten(self):
         self.serve()
         with self.client() as client:
-            client.socket.settimeout(0.5)
             for _ in range(20):
                 client.send("GET /flags/cn/cn.gif?delay=20ms HTTP/1.1\r\nHost: h\r\n\r\n"
                             "GET /flags/br/br.gif HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -398,7 +401,7 @@ class Counters(ServerCase):
         self.assertEqual((stats["run"], stats["requests"], stats["accepted"]), ("", 0, 0))
 
     def test_in_flight_is_exact_across_loops(self):
-        self.serve("--loops", "2", "--delay", "300ms")
+        self.serve("--loops", "2", "--delay", "1s")
         clients = [self.client() for _ in range(20)]
         for client in clients:
             client.send("GET /flags/cn/cn.gif HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -527,15 +530,19 @@ def is_sanitized():
 
 
 def waited_for_core_ms(pid):
-    """How long the threads of a process were ready to run and had no core."""
+    """How long the threads of a process were ready to run and had no core, and how long the cores
+    were those of other machines (proc(5): steal)."""
+    stolen = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[8]
     return sum(int((task / "schedstat").read_text().split()[1])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e6
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e6 + \
+        int(stolen) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 class Lateness(ServerCase):
     """Delays are kept to 0.1 ms, as the server itself measures."""
     TARGET_US = 1000 if is_sanitized() else 100
     BUSY_MS = 30  # without a core for so long, of 5 s, nobody could keep it
+    BUSY_ATTEMPTS = 2
     ATTEMPTS = 4
 
     def open_many(self, count):
@@ -574,11 +581,12 @@ class Lateness(ServerCase):
                 self.assertEqual(sockets.pop(number).reply()[0], 200)
 
     def test_ten_thousand_connections(self):
-        self.serve("--delay", "uniform:2500ms:4500ms", "--seed", "3")
+        self.serve("--delay", "uniform:3s:4500ms", "--seed", "3")
         pid = self.ready["pid"]
         clients = self.open_many(10000)
         told = []
-        for _ in range(self.ATTEMPTS):
+        busy = 0
+        while len(told) < self.ATTEMPTS and not busy == len(told) == self.BUSY_ATTEMPTS:
             self.admin("/reset?run=late", "POST")
             waited_ms = waited_for_core_ms(pid)
             self.ask_evenly(clients, 5000)
@@ -586,14 +594,15 @@ class Lateness(ServerCase):
             waited_ms = waited_for_core_ms(pid) - waited_ms
             stats = self.stats()
             late = stats["lateness"]
-            self.assertEqual((late["count"], stats["max_in_flight"]), (10000, 10000))
+            self.assertEqual(late["count"], 10000)
             self.assertLessEqual(late["p50_us"], late["p99_us"])
             self.assertLessEqual(late["p99_us"], late["max_us"])
-            if late["p99_us"] <= self.TARGET_US:
+            if late["p99_us"] <= self.TARGET_US and stats["max_in_flight"] == 10000:
                 return
-            told.append((late["p99_us"], round(waited_ms)))
-        what = f"(p99 in us, ms without a core): {told}"
-        if all(waited_ms >= self.BUSY_MS for _, waited_ms in told):
+            told.append((late["p99_us"], stats["max_in_flight"], round(waited_ms)))
+            busy += waited_ms >= self.BUSY_MS
+        what = f"(p99 in us, most in flight, ms without a core): {told}"
+        if busy == len(told):
             self.skipTest(f"others had the cores: {what}")
         self.fail(what)
 
@@ -706,7 +715,8 @@ class End(ServerCase):
         server = subprocess.Popen(["sh", "-c", 'ulimit -Sn 64; exec "$0"', MOCKSERVER],
                                   stdout=subprocess.PIPE, text=True, env=self.environment)
         self.addCleanup(server.stdout.close)
-        server.stdout.readline()
+        self.ready = strict_json(server.stdout.readline())
+        self.stats()  # by now it waits for a signal too
         limits = pathlib.Path(f"/proc/{server.pid}/limits").read_text()
         soft, hard = [line for line in limits.splitlines() if "open files" in line][0].split()[3:5]
         self.assertEqual(soft, hard)

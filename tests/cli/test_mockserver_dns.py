@@ -267,9 +267,8 @@ class Tcp(DnsCase):
         plan = sorted(self.plan(NAMES, *options), key=lambda line: float(line["delay_ms"]))
         self.serve(*options)
         client = self.tcp()
-        for number, name in enumerate(NAMES):
-            asked = query(name, number=number)
-            client.sendall(struct.pack(">H", len(asked)) + asked)
+        asked = [query(name, number=number) for number, name in enumerate(NAMES)]
+        client.sendall(b"".join(struct.pack(">H", len(one)) + one for one in asked))
         order = []
         for _ in NAMES:
             data = self.read(client, struct.unpack(">H", self.read(client, 2))[0])
