@@ -331,9 +331,9 @@ static void loop_run(struct loop *loop)
 {
     curl_loop_start(&loop->curl);
     while (loop->curl.active > 0 && curl_loop_goes_on(&loop->curl)) {
-        loop_expire(loop);
         loop_wait(loop);
         loop_reap(loop);
+        loop_expire(loop); /* last: it may end the last transfer, and then nothing is to come */
         curl_loop_poll_cancel(&loop->curl);
     }
 }

@@ -399,6 +399,37 @@ static void test_a_late_answer_is_a_timeout_and_the_others_go_on(void **state)
     free(batch);
 }
 
+/* @return the time from the end of the last transfer of a batch to the end of its run */
+static uint64_t last_transfer_to_end_ns(struct batch *batch)
+{
+    uint64_t finished_ns = 0;
+
+    batch_run(batch);
+    uint64_t ended_ns = clock_now_ns();
+    for (size_t i = 0; i < batch->job.count; i++) {
+        if (batch->results[i].finished_ns > finished_ns) {
+            finished_ns = batch->results[i].finished_ns;
+        }
+    }
+    return ended_ns - finished_ns;
+}
+
+/* And not with a wait for nothing, which would be in the walls that are compared. */
+static void test_a_run_ends_with_its_last_transfer(void **state)
+{
+    struct batch *batch = batch_of_flags(plain_mock(), 4, 2, "?size=3000000");
+    (void)state;
+
+    for (size_t i = 0; i < 4; i++) {
+        batch->requests[i].flags = 0;
+    }
+    for (int run = 0; run < 4; run++) { /* it depends on how the pieces come */
+        assert_true(last_transfer_to_end_ns(batch) < 900 * NS_PER_MS);
+        assert_all(batch, TRANSFER_OK);
+    }
+    free(batch);
+}
+
 /* A port that was free a moment ago; nobody listens on it. */
 static int closed_port(void)
 {
@@ -968,6 +999,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_body_above_the_limit_is_too_large),
         cmocka_unit_test(test_a_body_of_many_pieces_is_hashed_as_one),
         cmocka_unit_test(test_a_late_answer_is_a_timeout_and_the_others_go_on),
+        cmocka_unit_test(test_a_run_ends_with_its_last_transfer),
         cmocka_unit_test(test_a_closed_port_is_refused),
         cmocka_unit_test(test_a_server_that_dies_in_the_middle_fails_every_transfer_soon),
         cmocka_unit_test(test_every_kind_of_answer_has_its_status),
