@@ -797,8 +797,8 @@ static void wait_for_unasked(void *user, size_t index, const void *body, size_t 
     if (index == 0) {
         (void)clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += 5;
-        (void)sem_post(&server->answered);
-        (void)sem_timedwait(&server->unasked_sent, &until);
+        (void)sem_post(&server->signals->answered);
+        (void)sem_timedwait(&server->signals->unasked_sent, &until);
     }
 }
 

@@ -9,10 +9,15 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,22 +77,23 @@ static void put_answer(const struct script_server *server, const struct script_a
     }
 }
 
-static void put_unasked(struct script_server *server, const struct script_answer *answer, int fd)
+static void put_unasked(const struct script_server *server, const struct script_answer *answer,
+                        int fd)
 {
     struct timespec until;
 
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 5;
-    (void)sem_timedwait(&server->answered, &until);
+    (void)sem_timedwait(&server->signals->answered, &until);
     (void)send(fd, answer->unasked, strlen(answer->unasked), MSG_NOSIGNAL);
     if (!answer->keep) {
         (void)shutdown(fd, SHUT_WR);
     }
-    (void)sem_post(&server->unasked_sent);
+    (void)sem_post(&server->signals->unasked_sent);
 }
 
 /* @return whether the connection goes on */
-static bool serve_one(struct script_server *server, int fd)
+static bool serve_one(const struct script_server *server, int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     char request[4096];
@@ -109,7 +115,7 @@ static bool serve_one(struct script_server *server, int fd)
     return answer->keep;
 }
 
-static void serve(struct script_server *server, int fd)
+static void serve(const struct script_server *server, int fd)
 {
     struct timeval limit = {.tv_sec = 5};
 
@@ -120,17 +126,27 @@ static void serve(struct script_server *server, int fd)
     (void)close(fd);
 }
 
-static void *run(void *user)
+static _Noreturn void run(const struct script_server *server)
 {
-    struct script_server *server = user;
-
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         int fd = accept(server->listen_fd, NULL, NULL);
         if (fd < 0) {
-            return NULL; /* shut down */
+            _exit(EXIT_SUCCESS); /* shut down */
         }
         serve(server, fd);
     }
+}
+
+static struct script_signals *signals_new(void)
+{
+    struct script_signals *signals =
+        mmap(NULL, sizeof *signals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(signals != MAP_FAILED);
+    assert_int_equal(sem_init(&signals->answered, 1, 0), 0);
+    assert_int_equal(sem_init(&signals->unasked_sent, 1, 0), 0);
+    return signals;
 }
 
 void script_server_start(struct script_server *server, const struct script_answer *answers,
@@ -147,16 +163,23 @@ void script_server_start(struct script_server *server, const struct script_answe
     assert_int_equal(getsockname(server->listen_fd, (struct sockaddr *)&address, &bytes), 0);
     (void)snprintf(server->origin, sizeof server->origin, "http://127.0.0.1:%d",
                    ntohs(address.sin_port));
-    assert_int_equal(sem_init(&server->answered, 0, 0), 0);
-    assert_int_equal(sem_init(&server->unasked_sent, 0, 0), 0);
-    assert_int_equal(pthread_create(&server->thread, NULL, run, server), 0);
+    server->signals = signals_new();
+    server->pid = fork();
+    assert_true(server->pid >= 0);
+    if (server->pid == 0) {
+        run(server);
+    }
 }
 
 void script_server_stop(struct script_server *server)
 {
+    int status = -1;
+
     (void)shutdown(server->listen_fd, SHUT_RDWR); /* makes accept return */
-    (void)pthread_join(server->thread, NULL);
+    assert_int_equal(waitpid(server->pid, &status, 0), server->pid);
+    assert_int_equal(status, 0);
     (void)close(server->listen_fd);
-    (void)sem_destroy(&server->answered);
-    (void)sem_destroy(&server->unasked_sent);
+    (void)sem_destroy(&server->signals->answered);
+    (void)sem_destroy(&server->signals->unasked_sent);
+    (void)munmap(server->signals, sizeof *server->signals);
 }
