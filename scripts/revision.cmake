@@ -1,4 +1,6 @@
 # Write OUTPUT with the revision of the sources in SOURCE, touching it only when it changed.
+cmake_minimum_required(VERSION 3.25)
+
 find_program(git git)
 set(revision "unknown")
 if(git)
