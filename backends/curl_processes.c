@@ -11,6 +11,9 @@
  * dies takes its own transfer with it and no other. The price is a fork for each process, and
  * its own copy of every page it writes to: those are not in the memory figure of the caller.
  *
+ * A child has only the thread that forked it, and locks as they were at that moment: whoever calls
+ * this beside threads of his own must not let them hold one (fork(2)). glibc sees to its heap's.
+ *
  * Hooks are the caller's, in the caller's process: children send news of what they have done
  * through one socket. Its end of file tells that the last of them has gone, however it went.
  */
