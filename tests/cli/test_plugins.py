@@ -22,7 +22,8 @@ class Plugins(CliCase):
                                "--delay", "5ms", "-c", "4", *arguments, code=6)
         bad = [sample for sample in samples if sample["backend"] == "bad"]
         good = [sample for sample in samples if sample["backend"] != "bad"]
-        self.assertEqual((len(bad), len(good)), (rounds, 2 * rounds))
+        self.assertGreaterEqual(len(bad), rounds)  # one that the host disturbs is made once more
+        self.assertEqual(len(good), 2 * len(bad))
         for sample in bad:
             self.assertFalse(sample["valid"])
             self.assertIn(says, sample["invalid_reason"])
