@@ -70,7 +70,7 @@ class Interrupt(MockServerCase):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130)
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertLess(time.monotonic() - begun, 5)
         self.assertEqual(strict_json((self.folder / "t.json").read_text())["samples"], [])
 
     def test_a_killed_bench_leaves_nothing_running(self):
@@ -78,7 +78,7 @@ class Interrupt(MockServerCase):
         self.wait_for_rows("t.csv", 1)
         process.kill()
         process.communicate(timeout=20)
-        wait_for(lambda: marked(self.marker) == [], 20)
+        wait_for(lambda: marked(self.marker) == [])
 
 
 if __name__ == "__main__":

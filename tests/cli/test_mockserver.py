@@ -1,6 +1,5 @@
 """The mock flag server by itself, over sockets: framing, counters, bad clients, its end."""
 import json
-import os
 import pathlib
 import random
 import resource
@@ -254,6 +253,7 @@ class Batches(ServerCase):
     def test_one_that_the_last_deadline_brings_on_is_not_forgotten(self):
         self.serve()
         with self.client() as client:
+            client.socket.settimeout(0.5)  # less than until the loop wakes up for its sweep
             for _ in range(20):
                 client.send("GET /flags/cn/cn.gif?delay=20ms HTTP/1.1\r\nHost: h\r\n\r\n"
                             "GET /flags/br/br.gif HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -530,19 +530,15 @@ def is_sanitized():
 
 
 def waited_for_core_ms(pid):
-    """How long the threads of a process were ready to run and had no core, and how long the cores
-    were those of other machines (proc(5): steal)."""
-    stolen = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[8]
+    """How long the threads of a process were ready to run and had no core."""
     return sum(int((task / "schedstat").read_text().split()[1])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e6 + \
-        int(stolen) * 1000 / os.sysconf("SC_CLK_TCK")
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e6
 
 
 class Lateness(ServerCase):
     """Delays are kept to 0.1 ms, as the server itself measures."""
     TARGET_US = 1000 if is_sanitized() else 100
     BUSY_MS = 30  # without a core for so long, of 5 s, nobody could keep it
-    BUSY_ATTEMPTS = 2
     ATTEMPTS = 4
 
     def open_many(self, count):
@@ -585,8 +581,7 @@ class Lateness(ServerCase):
         pid = self.ready["pid"]
         clients = self.open_many(10000)
         told = []
-        busy = 0
-        while len(told) < self.ATTEMPTS and not busy == len(told) == self.BUSY_ATTEMPTS:
+        for _ in range(self.ATTEMPTS):
             self.admin("/reset?run=late", "POST")
             waited_ms = waited_for_core_ms(pid)
             self.ask_evenly(clients, 5000)
@@ -600,9 +595,8 @@ class Lateness(ServerCase):
             if late["p99_us"] <= self.TARGET_US and stats["max_in_flight"] == 10000:
                 return
             told.append((late["p99_us"], stats["max_in_flight"], round(waited_ms)))
-            busy += waited_ms >= self.BUSY_MS
         what = f"(p99 in us, most in flight, ms without a core): {told}"
-        if busy == len(told):
+        if all(waited_ms >= self.BUSY_MS for _, _, waited_ms in told):
             self.skipTest(f"others had the cores: {what}")
         self.fail(what)
 

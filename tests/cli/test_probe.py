@@ -256,7 +256,7 @@ class Limits(ProbeCase):
                              [f"! {name} (timed out: Connection timed out)"
                               for name in ("a.dev", "b.dev")])
             self.assertGreaterEqual(took, 0.4 if backend == "dns_sequential" else 0.2)
-            self.assertLess(took, 4)  # not what c-ares would wait by itself
+            self.assertLess(took, 2)
             self.assertIn("0 found. 0 not found. 2 could not be told.", done.stderr)
 
     def interrupted(self, number, *arguments):
@@ -268,7 +268,7 @@ class Limits(ProbeCase):
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, ready + stderr)
-        self.assertLess(time.monotonic() - begun, 5)  # of a minute that it may take
+        self.assertLess(time.monotonic() - begun, 1)
         return stdout, stderr
 
     def test_ctrl_c_ends_it_soon(self):
@@ -436,7 +436,7 @@ class Run(ProbeCase):
         _, rows = self.run_dns("-r", "1", "-n", "20", "-b", "dns_epoll,dns_threads", "--delay", "0",
                                "--timeout", "300ms", "--fault", "drop@.3", "--json", "t.json")
         for row in rows:
-            self.assertLess(float(row["wall_s"]), 3)  # not what c-ares would wait by itself
+            self.assertLess(float(row["wall_s"]), 0.6)
         document = strict_json((self.folder / "t.json").read_text())
         for sample in document["samples"]:
             self.assertGreater(sample["outcomes"]["timeout"], 0)

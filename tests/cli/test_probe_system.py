@@ -217,7 +217,7 @@ class TwoResolvers(SystemCase):
         for backend in self.backends():
             lines, took = self.timed(backend, "--timeout", "800ms", *self.NAMES, code=6)
             self.assertEqual(lines, [f"! {name}" for name in self.NAMES], backend)
-            self.assertLess(took, 3.8)
+            self.assertLess(took, 3)
             for ready in (self.first, second):
                 self.assertEqual(self.asked(ready), {name: 1 for name in self.NAMES}, backend)
 
@@ -236,7 +236,7 @@ class Pool(SystemCase):
     def test_a_larger_pool_asks_for_more_names_at_a_time(self):
         self.environment["UV_THREADPOOL_SIZE"] = "10"
         self.serve("--delay", "600ms")
-        self.system(POOL, *NAMES[:10])
+        self.system(POOL, *NAMES[:12])
         self.assertEqual(self.stats()["max_in_flight"], 10)
         self.admin("/reset", "POST")
         self.system(POOL, "-m", "3", *NAMES[:6])
@@ -258,9 +258,9 @@ class Pool(SystemCase):
         process.communicate(timeout=30)
         took = time.monotonic() - begun
         self.assertEqual((line, process.returncode), (TIMED_OUT.format("a.dev"), 6))
-        self.assertLess(told, took - 0.4)
+        self.assertLess(told, 1)
         self.assertGreaterEqual(took, 0.9)  # the shortest time that the C library knows
-        self.assertLess(took, 4)  # and not the ten seconds of resolv.conf(5)
+        self.assertLess(took, 2)
         self.assertEqual(self.stats()["keys"], {"a.dev": 1})
 
     def test_ctrl_c_ends_it_when_the_calls_have_returned(self):
@@ -270,7 +270,7 @@ class Pool(SystemCase):
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 3)
         self.assertEqual((stdout, process.returncode), ("", 130))
         self.assertIn("40 not finished.", stderr)
         self.assertLessEqual(len(self.stats()["keys"]), 4)

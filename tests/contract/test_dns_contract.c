@@ -30,7 +30,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define COUNT_MAX 1200
+#define COUNT_MAX 1500
+#define MANY 1200 /* at once: more than an fd_set holds, and fewer than there are */
 #define NAME_ROOM 24
 #define URL_ROOM 96
 #define FD_SETSIZE_OF_LIBC 1024
@@ -528,11 +529,11 @@ static void test_completions_come_as_the_answers_do_and_results_as_submitted(voi
 #define LONG_DELAY "500ms"
 #endif
 
-/* @return how many were in flight of as many lookups as there is room for */
+/* @return how many were in flight of more lookups than may be */
 static uint64_t most_of_all(const char *delay, uint64_t timeout_ns)
 {
     MOCK(mock, "--delay", delay);
-    struct batch *batch = batch_new(COUNT_MAX, COUNT_MAX, mock.dns);
+    struct batch *batch = batch_new(COUNT_MAX, MANY, mock.dns);
     struct server_stats stats;
 
     batch->job.attempts_max = 5; /* a burst may be more than a socket's buffer takes */
@@ -572,7 +573,7 @@ static void test_more_than_a_thousand_lookups_are_in_flight(void **state)
     while (low_count > 0) {
         (void)close(low[--low_count]);
     }
-    assert_in_range(most, concurrent() ? FD_SETSIZE_OF_LIBC + 1 : 1, concurrent() ? COUNT_MAX : 1);
+    assert_in_range(most, concurrent() ? FD_SETSIZE_OF_LIBC + 1 : 1, concurrent() ? MANY : 1);
 }
 
 static void test_an_empty_job_is_done_at_once(void **state)
@@ -1060,8 +1061,7 @@ static void test_a_socket_that_is_given_up_is_gone_while_the_run_goes_on(void **
     batch->job.hooks = &hooks;
     batch_run(batch);
     assert_all(batch, TRANSFER_TIMEOUT);
-    /* The server's own, that in use and those that just go: not all 12. */
-    assert_in_range(seen.most, 1, 6);
+    assert_in_range(seen.most, 1, 4); /* the server's own, that in use and those that just go */
     free(batch);
     (void)close(fd);
 }
