@@ -13,8 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* It is asked before each transfer, and asking the kernel each time would show in the time of one.
- */
+/* It is asked before each transfer: a system call each time would show in the time of one. */
 #define LOOK_INTERVAL_NS NS_PER_MS
 
 static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};

@@ -87,7 +87,10 @@ def wait_for(condition, seconds=10):
         time.sleep(0.005)
 
 
-def in_time(run, holds, delays=("100ms", "600ms", "3s")):
+WAITS_S = {"100ms": 0.1, "600ms": 0.6, "3s": 3}
+
+
+def in_time(run, holds, delays=tuple(WAITS_S)):
     """run(delay), again with a longer delay until what it returns holds: a busy machine takes its
     time to ask for all that is to wait at once. @return what the last one returned"""
     for delay in delays:

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from support import (BENCH, CSV_COLUMNS, DENY_IO_URING, MODULES, DnsServerCase, in_time,
+from support import (BENCH, CSV_COLUMNS, DENY_IO_URING, MODULES, WAITS_S, DnsServerCase, in_time,
                      strict_json)
 
 BACKENDS = ["dns_sequential", "dns_threads", "dns_epoll", "dns_libuv", "dns_io_uring"]
@@ -15,11 +15,6 @@ KEYWORDS = ["and", "as", "def", "del", "elif", "else", "for", "from", "if", "in"
             "not", "or", "pass", "true", "try", "with"]
 NAMES = [f"n{number}.dev" for number in range(40)]
 MARKS = {"found": "+", "nxdomain": " ", "servfail": "!"}
-
-
-def delay_of(row):
-    """In seconds, when it is one of in_time's."""
-    return {"100ms": 0.1, "600ms": 0.6, "3s": 3}[row["delay"]]
 
 
 def line_of(planned):
@@ -404,7 +399,7 @@ class Run(ProbeCase):
 
         def all_wait(rows):
             return all(row["server_max_in_flight"] == str(most) and
-                       float(row["wall_s"]) < 10 * delay_of(row) for row in rows)
+                       float(row["wall_s"]) < 10 * WAITS_S[row["delay"]] for row in rows)
         rows = in_time(run, all_wait)
         self.assertTrue(all_wait(rows), rows)
         return rows
@@ -419,7 +414,7 @@ class Run(ProbeCase):
         rows = self.run_waiting(20, "-b", ",".join(BACKENDS[1:]), "-n", "20", "-c", "20")
         for row in rows:
             self.assertEqual(row["connections_opened"], "20")
-            self.assertGreaterEqual(float(row["wall_s"]), delay_of(row))
+            self.assertGreaterEqual(float(row["wall_s"]), WAITS_S[row["delay"]])
 
     def test_faults_are_told_alike_and_explained(self):
         _, rows = self.run_dns("-r", "1", "-n", "60", "-c", "20", "--delay", "1ms", "--seed", "4",

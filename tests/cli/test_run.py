@@ -2,7 +2,7 @@
 import csv
 import unittest
 
-from support import BENCH, CSV_COLUMNS, CliCase, in_time, strict_json
+from support import BENCH, CSV_COLUMNS, WAITS_S, CliCase, in_time, strict_json
 
 
 class Run(CliCase):
@@ -35,7 +35,7 @@ class Run(CliCase):
             return self.rows_of(9, "-b", "curl_threads,curl_libuv", "-r", "3", "--delay", delay)
         rows = in_time(run, lambda rows: all(row["server_max_in_flight"] == "20" for row in rows))
         delay = rows[0]["delay"]
-        delay_s = {"100ms": 0.1, "600ms": 0.6, "3s": 3}[delay]
+        delay_s = WAITS_S[delay]
         for row in rows:
             self.assertEqual(row["valid"], "1", row["invalid_reason"])
             self.assertEqual((row["ok"], row["failed"]), ("20", "0"))
