@@ -54,13 +54,36 @@ static void patrol_append(struct connection *connection, uint64_t now_ns)
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
+/* A receive that ought to end is under way until it says so. */
+static bool watch_receive(struct connection *connection)
+{
+    struct completion_ring *ring = &connection->loop->completions;
+    bool wanted = (connection->watched & UV_READABLE) != 0;
+    if (wanted && !connection->is_receiving) {
+        connection->is_receiving = completion_ring_receive(ring, connection->fd, connection);
+        return connection->is_receiving;
+    }
+    if (!wanted && connection->is_receiving) {
+        completion_ring_stop(ring, connection);
+    }
+    return true;
+}
+
 /* Costs a system call, so only when something changes. */
 static bool watch(struct connection *connection, int events)
 {
-    if (events == connection->watched) {
+    int changed = events ^ connection->watched;
+    connection->watched = events;
+    if (connection->loop->completions.is_open) {
+        if ((changed & UV_READABLE) != 0 && !watch_receive(connection)) {
+            return false;
+        }
+        changed &= ~UV_READABLE;
+        events &= ~UV_READABLE;
+    }
+    if (changed == 0) {
         return true;
     }
-    connection->watched = events;
     return events == 0 ? uv_poll_stop(&connection->poll) == 0
                        : uv_poll_start(&connection->poll, events, on_ready) == 0;
 }
@@ -73,9 +96,9 @@ static int reading(const struct connection *connection)
 
 /* --- the end --- */
 
-static void on_closed(uv_handle_t *handle)
+/* To be used again: neither libuv nor the ring knows of it any more. */
+static void give_back(struct connection *connection)
 {
-    struct connection *connection = handle->data;
     struct event_loop *loop = connection->loop;
     if (connection->open_previous != NULL) {
         connection->open_previous->open_next = connection->open_next;
@@ -87,6 +110,15 @@ static void on_closed(uv_handle_t *handle)
     }
     connection->open_next = loop->free;
     loop->free = connection;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct connection *connection = handle->data;
+    connection->has_closed = true;
+    if (!connection->is_receiving) {
+        give_back(connection);
+    }
 }
 
 static void leave_flight(struct connection *connection)
@@ -145,6 +177,10 @@ static void connection_close(struct connection *connection)
     connection->spill = NULL;
     /* In this order: the loop has to forget the descriptor before its number is used again. */
     uv_close((uv_handle_t *)&connection->poll, on_closed);
+    if (connection->is_receiving) {
+        completion_ring_begin(&loop->completions);
+        (void)shutdown(connection->fd, SHUT_RDWR); /* the receive holds the socket until it ends */
+    }
     (void)close(connection->fd);
 }
 
@@ -405,13 +441,13 @@ static size_t batch_send(struct event_loop *loop, struct send_item items[SEND_BA
 {
     struct send_batch *batch = &loop->sends;
     size_t kept = 0;
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = batch->first; i < batch->first + batch->count; i++) {
         if (batch->items[i].connection != NULL) {
             leave_before_last(batch->items[i].connection);
         }
     }
     send_batch_submit(batch);
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = batch->first; i < batch->first + batch->count; i++) {
         if (batch->items[i].connection != NULL) {
             items[kept++] = batch->items[i];
         }
@@ -433,6 +469,44 @@ uint64_t connection_send_batch(struct event_loop *loop)
         }
     } while (loop->sends.count > 0);
     return now_ns;
+}
+
+/* All or none. @return whether the ring has them */
+static bool batch_depart(struct event_loop *loop)
+{
+    struct send_batch *batch = &loop->sends;
+    size_t departed = 0;
+    if (batch->departed > 0 || !completion_ring_has_room(&loop->completions, batch->count)) {
+        return false;
+    }
+    for (size_t i = batch->first; i < batch->first + batch->count; i++) {
+        const struct send_item *item = &batch->items[i];
+        if (item->connection != NULL) {
+            leave_before_last(item->connection);
+            completion_ring_send(&loop->completions, item->fd, item->piece, i);
+            departed++;
+        }
+    }
+    send_batch_depart(batch, departed);
+    counters_add(&loop->own_counters->batched, departed);
+    return true;
+}
+
+void connection_hand_batch(struct event_loop *loop)
+{
+    if (!batch_depart(loop)) {
+        (void)connection_send_batch(loop);
+    }
+}
+
+void connection_answered(struct event_loop *loop, const struct completion *completion)
+{
+    struct send_batch *batch = &loop->sends;
+    struct connection *connection = batch->items[completion->place].connection;
+    batch->departed--;
+    if (connection != NULL) {
+        batch_sent(connection, completion->result, event_loop_turn(loop));
+    }
 }
 
 static void make_head(struct connection *connection)
@@ -653,20 +727,80 @@ static void consume_spill(struct connection *connection)
     }
 }
 
+/* @param result  of a receive: bytes at `data`; 0: the end; -errno, none that passes */
+static void take(struct connection *connection, const char *data, ssize_t result)
+{
+    if (result > 0) {
+        if (connection->state != CONNECTION_DRAINING) {
+            receive(connection, data, (size_t)result);
+        }
+        return;
+    }
+    if (connection->batch_place > 0) {
+        (void)connection_send_batch(connection->loop); /* who says that nothing follows may still
+                                                          listen */
+    }
+    connection_abort(connection);
+}
+
 /* One receive for each time that the loop tells: level-triggered, it tells again. */
 static void receive_once(struct connection *connection)
 {
+    char *buffer = connection->loop->read_buffer;
+    ssize_t bytes = recv(connection->fd, buffer, READ_BUFFER_BYTES, 0);
+    if (bytes >= 0 || (errno != EAGAIN && errno != EINTR)) {
+        take(connection, buffer, bytes);
+    }
+}
+
+/* libuv and the ring may tell of one connection after the other before the turn ends. */
+static void let_others_on(struct event_loop *loop, uint64_t now_ns)
+{
+    if (loop->sends.count == SEND_BATCH_MAX ||
+        (loop->sends.count > 0 && loop->deadlines.count > 0)) {
+        (void)connection_send_batch(loop);
+    }
+    event_loop_serve_due(loop, now_ns, 1);
+}
+
+/* Out of buffers, or stopped by ourselves: that says nothing of the client. */
+static bool is_passing(int result)
+{
+    return result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+void connection_received(struct connection *connection, const struct completion *completion)
+{
     struct event_loop *loop = connection->loop;
-    ssize_t bytes = recv(connection->fd, loop->read_buffer, READ_BUFFER_BYTES, 0);
-    if (bytes > 0) {
-        if (connection->state != CONNECTION_DRAINING) {
-            receive(connection, loop->read_buffer, (size_t)bytes);
+    uint64_t now_ns = event_loop_turn(loop);
+    connection->is_receiving = !completion->is_last;
+    if (connection->state == CONNECTION_CLOSING) {
+        if (completion->is_last && connection->has_closed) {
+            give_back(connection);
         }
-    } else if (bytes == 0 || (errno != EAGAIN && errno != EINTR)) {
-        if (connection->batch_place > 0) {
-            (void)connection_send_batch(loop); /* who says that nothing follows may still listen */
-        }
+        return;
+    }
+    connection->now_ns = now_ns;
+    if (!is_passing(completion->result)) {
+        take(connection, completion->data, completion->result);
+    }
+    if (completion->is_last && connection->state != CONNECTION_CLOSING &&
+        !watch_receive(connection)) {
         connection_abort(connection);
+    }
+    let_others_on(loop, now_ns);
+}
+
+void connection_end_completions(struct event_loop *loop)
+{
+    completion_ring_close(&loop->completions);
+    for (struct connection *each = loop->open; each != NULL;) {
+        struct connection *next = each->open_next;
+        each->is_receiving = false;
+        if (each->has_closed) {
+            give_back(each);
+        }
+        each = next;
     }
 }
 
@@ -687,12 +821,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     if ((events & UV_READABLE) != 0 && connection->state != CONNECTION_CLOSING) {
         receive_once(connection);
     }
-    /* libuv may look at its sockets again and again before the turn ends. */
-    if (loop->sends.count == SEND_BATCH_MAX ||
-        (loop->sends.count > 0 && loop->deadlines.count > 0)) {
-        (void)connection_send_batch(loop);
-    }
-    event_loop_serve_due(loop, now_ns, 1);
+    let_others_on(loop, now_ns);
 }
 
 /* --- the beginning --- */

@@ -42,7 +42,9 @@ struct connection {
     uv_poll_t poll;
     struct event_loop *loop;
     int fd;
-    int watched; /* what the loop watches the socket for */
+    int watched;       /* what the loop watches the socket for */
+    bool is_receiving; /* loop->completions has not told of its last completion yet */
+    bool has_closed;   /* libuv is done with it */
     enum connection_state state;
     bool was_counted; /* has brought a counted request, and counts as open */
     bool in_flight;   /* its request counts as in flight */
@@ -87,6 +89,16 @@ void connection_reply(struct connection *connection, const struct reply *reply);
 /** Send the answers that wait for the end of the turn, and those to what follows them.
  * @return the clock */
 uint64_t connection_send_batch(struct event_loop *loop);
+
+/** The same by loop->completions, when it is waited for next. */
+void connection_hand_batch(struct event_loop *loop);
+/** What has become of one of them. */
+void connection_answered(struct event_loop *loop, const struct completion *completion);
+
+/** A receive of its own has come to something: loop->completions. */
+void connection_received(struct connection *connection, const struct completion *completion);
+/** There are no receives any more: closes loop->completions. All connections have been closed. */
+void connection_end_completions(struct event_loop *loop);
 
 /** Those that have waited for their clients too long; serves due answers in between. */
 void connection_close_idle(struct event_loop *loop);

@@ -55,10 +55,18 @@ static void end_turn(struct event_loop *loop, uint64_t now_ns)
     loop->in_turn = false;
 }
 
-/* Right before the loop looks at its sockets again, and sleeps if there is nothing. */
-static void on_prepare(uv_prepare_t *prepare)
+static uint64_t send_answers(struct event_loop *loop)
 {
-    struct event_loop *loop = prepare->data;
+    if (!loop->completions.is_open) {
+        return connection_send_batch(loop);
+    }
+    connection_hand_batch(loop);
+    return clock_now_ns();
+}
+
+/* Right before the loop looks at its sockets again, and sleeps if there is nothing. */
+static void finish_turn(struct event_loop *loop)
+{
     struct deadline_queue *deadlines = &loop->deadlines;
     if (deadlines->count == 0 && !loop->in_turn) {
         (void)uv_idle_stop(&loop->awake);
@@ -71,14 +79,25 @@ static void on_prepare(uv_prepare_t *prepare)
         now_ns = deadline_queue_run(deadlines, now_ns, DUE_PER_TURN);
     }
     if (loop->sends.count > 0) { /* also those that the last deadline has brought on */
-        now_ns = connection_send_batch(loop);
+        now_ns = send_answers(loop);
     }
-    end_turn(loop, now_ns);
+    if (loop->sends.departed == 0) {
+        end_turn(loop, now_ns);
+    }
     if (deadline_queue_is_due(deadlines, now_ns + AWAKE_NS)) {
         (void)uv_idle_start(&loop->awake, on_awake);
     } else {
         (void)uv_idle_stop(&loop->awake);
         deadline_queue_arm(deadlines, AWAKE_NS);
+    }
+}
+
+/* Where the ring sleeps, libuv has only looked in. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct event_loop *loop = prepare->data;
+    if (!loop->completions.is_open) {
+        finish_turn(loop);
     }
 }
 
@@ -205,10 +224,69 @@ int event_loop_reserve(struct event_loop *loop, size_t count)
     return deadline_queue_reserve(&loop->deadlines, count);
 }
 
+/* @return whether libuv has something to do */
+static bool take_completions(struct event_loop *loop)
+{
+    struct completion completion;
+    bool is_readable = false;
+    while (completion_ring_next(&loop->completions, &completion)) {
+        switch (completion.kind) {
+        case COMPLETION_SENT:
+            connection_answered(loop, &completion);
+            break;
+        case COMPLETION_RECEIVED:
+            connection_received(completion.owner, &completion);
+            break;
+        case COMPLETION_READABLE:
+            is_readable = true;
+        }
+    }
+    return is_readable;
+}
+
+/* With answers to send the ring has something to tell at once: then it does not sleep, and the turn
+ * ends when they are sent. @return false: the kernel refuses to go on */
+static bool wait_for_completions(struct event_loop *loop, int timeout_ms)
+{
+    bool goes_on = completion_ring_wait(&loop->completions, timeout_ms);
+    if (loop->sends.departed > 0) {
+        end_turn(loop, clock_now_ns());
+    }
+    return goes_on;
+}
+
+/* The ring sleeps, and libuv runs when it has something to do: a socket or a timer of its own. */
+static void run_by_completion(struct event_loop *loop)
+{
+    bool is_watched = false; /* libuv, by the ring: which tells once */
+    bool goes_on = true;
+    int timeout_ms = 0;
+    while (goes_on && !atomic_load(&loop->stop)) {
+        if (!is_watched || timeout_ms == 0) {
+            (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+        }
+        is_watched =
+            is_watched || completion_ring_watch(&loop->completions, uv_backend_fd(&loop->uv));
+        uv_update_time(&loop->uv);
+        timeout_ms = is_watched ? uv_backend_timeout(&loop->uv) : 0;
+        finish_turn(loop);
+        goes_on = wait_for_completions(loop, timeout_ms);
+        is_watched = !take_completions(loop) && is_watched;
+    }
+    connection_close_all(loop);
+    connection_end_completions(loop);
+}
+
 void event_loop_run(struct event_loop *loop)
 {
     if (loop->canned != NULL) {
         send_batch_open(&loop->sends);
+        if (loop->service->is_prompt) {
+            completion_ring_open(&loop->completions);
+        }
+    }
+    if (loop->completions.is_open) {
+        run_by_completion(loop);
     }
     while (!atomic_load(&loop->stop)) {
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);

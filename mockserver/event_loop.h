@@ -8,10 +8,15 @@
  * Answers made before the first request (canned.h) are sent together, at the end of a turn or as
  * soon as there are SEND_BATCH_MAX; but never while there are deadlines, which they would make
  * late.
+ *
+ * Where answers are prompt, requests are received and answers sent by completion
+ * (completion_ring.h): the ring is what the loop sleeps in, and it watches libuv, which keeps all
+ * the rest. With deadlines to keep it is libuv that sleeps, for its timers are the nearer ones.
  */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
 
+#include "completion_ring.h"
 #include "counters.h"
 #include "deadline.h"
 #include "reply_head.h"
@@ -34,6 +39,7 @@ struct service {
     uint64_t idle_ns;      /* a connection that waits for its client longer is closed */
     uint64_t rate;         /* body bytes per second and connection; 0: unlimited */
     uint64_t requests_max; /* per connection; 0: unlimited */
+    bool is_prompt;        /* answers wait for no deadline, as a rule */
     void *user;
 };
 
@@ -61,6 +67,7 @@ struct event_loop {
     struct histogram *turns;   /* NULL: not timed */
     struct canned_set *canned; /* NULL: none */
     struct send_batch sends;   /* answers that wait for the end of this turn */
+    struct completion_ring completions;
     struct connection *open;   /* all */
     struct connection *free;   /* to use again */
     struct connection *patrol; /* all, the one looked at longest ago first */

@@ -54,7 +54,7 @@ static void reap(struct send_batch *batch)
 
 void send_batch_submit(struct send_batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = batch->first; i < batch->first + batch->count; i++) {
         if (batch->items[i].connection != NULL) {
             prepare(batch, i);
         }

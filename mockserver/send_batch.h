@@ -35,8 +35,10 @@ struct send_batch {
 #ifdef HAVE_LIBURING
     struct io_uring ring;
 #endif
-    struct send_item items[SEND_BATCH_MAX];
-    size_t count;
+    struct send_item items[2 * SEND_BATCH_MAX];
+    size_t first;    /* of those that are collected: the beginning of one half or the other */
+    size_t count;    /* that many */
+    size_t departed; /* that many of the other half have been handed to somebody else */
     bool is_open;
 };
 
@@ -53,12 +55,13 @@ static inline bool send_batch_is_full(const struct send_batch *batch)
 static inline size_t send_batch_add(struct send_batch *batch, struct connection *connection, int fd,
                                     struct iovec piece)
 {
-    batch->items[batch->count] = (struct send_item){
+    size_t place = batch->first + batch->count++;
+    batch->items[place] = (struct send_item){
         .connection = connection,
         .fd = fd,
         .piece = piece,
     };
-    return ++batch->count;
+    return place + 1;
 }
 
 static inline void send_batch_take_back(struct send_batch *batch, size_t place)
@@ -66,7 +69,18 @@ static inline void send_batch_take_back(struct send_batch *batch, size_t place)
     batch->items[place - 1].connection = NULL;
 }
 
-/** Send all items and fill in `sent`; they stay until the caller sets `count` to 0. */
+/** Send all that are collected and fill in `sent`; they stay until the caller sets `count` to 0. */
 void send_batch_submit(struct send_batch *batch);
+
+/**
+ * Those that are collected are sent by the caller, who sets `departed`: they keep their places, and
+ * others are collected in the other half, which must be free of such.
+ */
+static inline void send_batch_depart(struct send_batch *batch, size_t departed)
+{
+    batch->first = SEND_BATCH_MAX - batch->first;
+    batch->count = 0;
+    batch->departed = departed;
+}
 
 #endif

@@ -67,6 +67,7 @@ static int start_flags(struct server *server)
     flags->service.idle_ns = IDLE_NS;
     flags->service.rate = options->rate;
     flags->service.requests_max = options->requests_max;
+    flags->service.is_prompt = delay_is_zero(&options->delay) && options->rate == 0;
     flags->corpus = &server->corpus;
     flags->counters = &server->counters;
     flags->delay = options->delay;

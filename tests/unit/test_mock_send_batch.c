@@ -162,6 +162,23 @@ static void test_send_batch__tells_why_one_failed_and_sends_the_others(void **st
     assert_received(2, texts[2]);
 }
 
+static void test_send_batch__keeps_the_places_of_those_that_have_departed(void **state)
+{
+    (void)state;
+    size_t departed = add(0);
+    send_batch_depart(&batch, 1);
+    size_t collected = add(1);
+    assert_int_not_equal(collected, departed);
+    send_batch_take_back(&batch, departed);
+    send_batch_submit(&batch); /* only what is collected */
+    assert_received(0, NULL);
+    assert_received(1, texts[1]);
+    batch.departed = 0;
+    send_batch_depart(&batch, 1);
+    assert_int_equal(add(2), departed);
+    assert_non_null(batch.items[collected - 1].connection);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -172,6 +189,7 @@ int main(void)
         TEST(test_send_batch__sends_every_item_to_its_socket),
         TEST(test_send_batch__leaves_out_what_was_taken_back),
         TEST(test_send_batch__tells_how_much_a_full_socket_took),
+        TEST(test_send_batch__keeps_the_places_of_those_that_have_departed),
         TEST(test_send_batch__tells_why_one_failed_and_sends_the_others),
     };
 
