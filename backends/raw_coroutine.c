@@ -136,13 +136,11 @@ static int await_connect(struct place *place)
         return place->fd;
     }
     place->interest = 0;
-    if (connect(place->fd, (const struct sockaddr *)&peer->address, peer->address_bytes) == 0) {
-        return 0; /* a server on this machine may have accepted already */
+    int result = raw_socket_connect(place->fd, peer);
+    if (result != -EINPROGRESS) {
+        return result;
     }
-    if (errno != EINPROGRESS) {
-        return -errno;
-    }
-    int result = await(place, EPOLLOUT);
+    result = await(place, EPOLLOUT);
     if (result < 0) {
         return result;
     }

@@ -140,7 +140,6 @@ static enum transfer_step connected(struct loop *loop, struct place *place)
 static enum transfer_step connect_start(struct loop *loop, struct place *place)
 {
     const struct endpoint *peer = place->exchange.endpoint;
-    int result = 0;
 
     int fd = raw_socket_open(peer, SOCK_NONBLOCK);
     if (fd < 0) {
@@ -151,10 +150,13 @@ static enum transfer_step connect_start(struct loop *loop, struct place *place)
     place->interest = 0;
     place->used = false;
     place->state = PLACE_CONNECTING;
-    if (connect(fd, (const struct sockaddr *)&peer->address, peer->address_bytes) == 0) {
-        return connected(loop, place); /* a server on this machine may have accepted already */
+    int result = raw_socket_connect(fd, peer);
+    if (result == 0) {
+        return connected(loop, place);
     }
-    result = errno == EINPROGRESS ? place_watch(loop, place, EPOLLOUT) : -errno;
+    if (result == -EINPROGRESS) {
+        result = place_watch(loop, place, EPOLLOUT);
+    }
     return result < 0 ? exchange_fail(&place->exchange, -result, loop->now_ns) : TRANSFER_MORE;
 }
 
