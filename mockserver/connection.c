@@ -866,6 +866,7 @@ void connection_open(struct event_loop *loop, int fd)
     }
     loop->open = connection;
     connection->waiting_since_ns = clock_now_ns();
+    loop->opened_ns = connection->waiting_since_ns;
     patrol_append(connection, connection->waiting_since_ns);
     if (!watch(connection, UV_READABLE)) {
         connection_close(connection);

@@ -18,6 +18,10 @@
  * than the sleep, which is why it is not longer. */
 #define AWAKE_NS (30 * NS_PER_US)
 
+/* Whoever opens one connection often opens many, and would pay for waking us each time: about 40 us
+ * apart, as long as a handshake takes. */
+#define OPENING_NS (60 * NS_PER_US)
+
 uint64_t event_loop_turn(struct event_loop *loop)
 {
     uint64_t now_ns = clock_now_ns();
@@ -64,12 +68,29 @@ static uint64_t send_answers(struct event_loop *loop)
     return clock_now_ns();
 }
 
+static bool is_opening(struct event_loop *loop)
+{
+    if (loop->opened_ns != 0 && clock_now_ns() > loop->opened_ns + OPENING_NS) {
+        loop->opened_ns = 0;
+    }
+    return loop->opened_ns != 0;
+}
+
+static void stay_awake(struct event_loop *loop, bool awake)
+{
+    if (awake) {
+        (void)uv_idle_start(&loop->awake, on_awake);
+    } else {
+        (void)uv_idle_stop(&loop->awake);
+    }
+}
+
 /* Right before the loop looks at its sockets again, and sleeps if there is nothing. */
 static void finish_turn(struct event_loop *loop)
 {
     struct deadline_queue *deadlines = &loop->deadlines;
     if (deadlines->count == 0 && !loop->in_turn) {
-        (void)uv_idle_stop(&loop->awake);
+        stay_awake(loop, is_opening(loop));
         deadline_queue_arm(deadlines, 0);
         return;
     }
@@ -84,10 +105,9 @@ static void finish_turn(struct event_loop *loop)
     if (loop->sends.departed == 0) {
         end_turn(loop, now_ns);
     }
-    if (deadline_queue_is_due(deadlines, now_ns + AWAKE_NS)) {
-        (void)uv_idle_start(&loop->awake, on_awake);
-    } else {
-        (void)uv_idle_stop(&loop->awake);
+    bool is_near = deadline_queue_is_due(deadlines, now_ns + AWAKE_NS);
+    stay_awake(loop, is_near || is_opening(loop));
+    if (!is_near) {
         deadline_queue_arm(deadlines, AWAKE_NS);
     }
 }

@@ -77,6 +77,7 @@ struct event_loop {
     char head_buffer[REPLY_HEAD_BYTES_MAX];
     bool in_turn;           /* it has looked at its sockets and serves what it found */
     uint64_t turn_began_ns; /* since when */
+    uint64_t opened_ns;     /* the last connection; 0: not lately */
     time_t date_second;
     char date[HTTP_DATE_BYTES + 1];
     atomic_bool stop;
