@@ -137,6 +137,7 @@ static int await_connect(struct place *place)
     }
     place->interest = 0;
     int result = raw_socket_connect(place->fd, peer);
+    place->loop->now_ns = clock_now_ns(); /* it has taken a handshake, or a refusal */
     if (result != -EINPROGRESS) {
         return result;
     }

@@ -151,6 +151,7 @@ static enum transfer_step connect_start(struct loop *loop, struct place *place)
     place->used = false;
     place->state = PLACE_CONNECTING;
     int result = raw_socket_connect(fd, peer);
+    loop->now_ns = clock_now_ns(); /* it has taken a handshake, or a refusal */
     if (result == 0) {
         return connected(loop, place);
     }
