@@ -7,14 +7,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define SQ_ENTRIES 256
 #define CQ_ENTRIES 4096 /* of more at once the kernel keeps a list */
 
-#define BUFFERS 256 /* a power of two; as many requests as one call brings */
+/* A power of two; few, for they are used in turn and are to stay in the cache. */
+#define BUFFERS 256
 #define BUFFER_BYTES 2048
 #define BUFFER_GROUP 0
-#define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
 
 /* The low bits of user_data say what it is of; above them is the owner, or the place of a send. */
 #define USER_DATA_KIND 7u
@@ -24,9 +25,6 @@
 #define USER_DATA_SEND 3u
 #define USER_DATA_PLACE_SHIFT 3
 
-_Static_assert(BUFFERS * sizeof(struct io_uring_buf) <= BUFFER_RING_ALIGNMENT,
-               "the ring of buffers fits its page");
-
 static void buffer_return(struct completion_ring *ring, unsigned id)
 {
     io_uring_buf_ring_add(ring->shared, ring->buffers + (size_t)id * BUFFER_BYTES, BUFFER_BYTES,
@@ -34,10 +32,17 @@ static void buffer_return(struct completion_ring *ring, unsigned id)
     io_uring_buf_ring_advance(ring->shared, 1);
 }
 
+/* io_uring_register_buf_ring(3): page aligned. */
+static void *pages_allocate(size_t bytes)
+{
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    return aligned_alloc(page_bytes, (bytes + page_bytes - 1) / page_bytes * page_bytes);
+}
+
 static int share_buffers(struct completion_ring *ring)
 {
     ring->buffers = malloc((size_t)BUFFERS * BUFFER_BYTES);
-    ring->shared = aligned_alloc(BUFFER_RING_ALIGNMENT, BUFFER_RING_ALIGNMENT);
+    ring->shared = pages_allocate(BUFFERS * sizeof(struct io_uring_buf));
     if (ring->buffers == NULL || ring->shared == NULL) {
         return -ENOMEM;
     }
@@ -90,19 +95,11 @@ void completion_ring_close(struct completion_ring *ring)
 }
 
 /* The kernel takes fewer than all when it refuses one, and then wants to be asked again. */
-static bool submit_rest(struct completion_ring *ring)
-{
-    while (io_uring_sq_ready(&ring->ring) > 0) {
-        if (io_uring_submit(&ring->ring) <= 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void completion_ring_begin(struct completion_ring *ring)
 {
-    (void)submit_rest(ring);
+    while (ring->is_open && io_uring_sq_ready(&ring->ring) > 0 &&
+           io_uring_submit(&ring->ring) > 0) {
+    }
 }
 
 static struct io_uring_sqe *sqe_get(struct completion_ring *ring)
@@ -166,7 +163,7 @@ bool completion_ring_watch(struct completion_ring *ring, int fd)
 }
 
 /* What the wait has to say is in the ring: it may have timed out, or been interrupted. */
-bool completion_ring_wait(struct completion_ring *ring, int timeout_ms)
+void completion_ring_wait(struct completion_ring *ring, int timeout_ms)
 {
     struct __kernel_timespec timeout = {
         .tv_sec = timeout_ms / 1000,
@@ -180,7 +177,7 @@ bool completion_ring_wait(struct completion_ring *ring, int timeout_ms)
     } else {
         (void)io_uring_submit_and_wait_timeout(&ring->ring, &cqe, 1, &timeout, NULL);
     }
-    return submit_rest(ring);
+    completion_ring_begin(ring);
 }
 
 static struct completion told(const struct completion_ring *ring, const struct io_uring_cqe *cqe)
@@ -276,11 +273,10 @@ bool completion_ring_watch(struct completion_ring *ring, int fd)
     return false;
 }
 
-bool completion_ring_wait(struct completion_ring *ring, int timeout_ms)
+void completion_ring_wait(struct completion_ring *ring, int timeout_ms)
 {
     (void)ring;
     (void)timeout_ms;
-    return false;
 }
 
 bool completion_ring_next(struct completion_ring *ring, struct completion *completion)

@@ -1,8 +1,8 @@
 /**
  * Requests received and answers sent by completion: each connection has one receive under way that
- * stays ("multishot"), and one io_uring_enter(2) sends what there is to send and brings all that
- * has come, where epoll would take a call to say which sockets have something and two more for each
- * of them.
+ * stays ("multishot"), and one io_uring_enter(2) sends what there is to send and brings what has
+ * come (as of Linux 6.13 some 40 of many), where epoll would take a call to say which sockets have
+ * something and two more for each of them.
  *
  * An owner must stay where it is until its last completion has been told.
  *
@@ -60,24 +60,26 @@ void completion_ring_stop(struct completion_ring *ring, void *owner);
 bool completion_ring_has_room(struct completion_ring *ring, size_t sends);
 
 /**
- * Send with the next completion_ring_wait, as much as the socket takes at once: so it has been told
- * of when completion_ring_next has nothing more, and before what comes in answer to it.
+ * Send with the next completion_ring_wait, as much as the socket takes at once: so it is told of
+ * when completion_ring_next has nothing more, and before what comes in answer to it (not so when
+ * there is more to tell than the kernel has room for).
  * There must be room.
  */
 void completion_ring_send(struct completion_ring *ring, int fd, struct iovec piece, size_t place);
 
-/** Begin what was asked for: before a descriptor is closed whose number could be used again. */
+/** Begin what was asked for: before a descriptor is closed whose number could be used again. Also
+ * of one that is not open. */
 void completion_ring_begin(struct completion_ring *ring);
 
 /** Tell once when the descriptor can be read. @return false: no room */
 bool completion_ring_watch(struct completion_ring *ring, int fd);
 
 /**
- * Begin what was asked for, and sleep until there is something to tell.
+ * Begin what was asked for, and sleep until there is something to tell. What the kernel refuses for
+ * now, for want of memory, begins with another call.
  * @param timeout_ms  0: not at all; -1: no limit
- * @return false: the kernel refuses something, which may begin whenever it is called again
  */
-bool completion_ring_wait(struct completion_ring *ring, int timeout_ms);
+void completion_ring_wait(struct completion_ring *ring, int timeout_ms);
 
 /** @return false when there is nothing more just now */
 bool completion_ring_next(struct completion_ring *ring, struct completion *completion);

@@ -154,6 +154,15 @@ static uint64_t unsent_bytes(const struct connection *connection)
            connection->body_sent;
 }
 
+/* The receive holds the socket until it ends, so the client is told by itself; and the number is
+ * not used again before the receive has ended, for it may not have begun. Cancelled too: a kernel
+ * may forget to tell of a shutdown that follows data at once (CVE-2026-23473). */
+static void receive_end(struct connection *connection)
+{
+    (void)shutdown(connection->fd, SHUT_RDWR);
+    completion_ring_stop(&connection->loop->completions, connection);
+}
+
 static void connection_close(struct connection *connection)
 {
     struct event_loop *loop = connection->loop;
@@ -178,10 +187,11 @@ static void connection_close(struct connection *connection)
     /* In this order: the loop has to forget the descriptor before its number is used again. */
     uv_close((uv_handle_t *)&connection->poll, on_closed);
     if (connection->is_receiving) {
-        completion_ring_begin(&loop->completions);
-        (void)shutdown(connection->fd, SHUT_RDWR); /* the receive holds the socket until it ends */
+        receive_end(connection);
+    } else {
+        completion_ring_begin(&loop->completions); /* what names the descriptor */
+        (void)close(connection->fd);
     }
-    (void)close(connection->fd);
 }
 
 /* The client went away, or made us wait too long, before it had its answer. */
@@ -504,8 +514,15 @@ void connection_answered(struct event_loop *loop, const struct completion *compl
     struct send_batch *batch = &loop->sends;
     struct connection *connection = batch->items[completion->place].connection;
     batch->departed--;
-    if (connection != NULL) {
-        batch_sent(connection, completion->result, event_loop_turn(loop));
+    if (connection == NULL) {
+        return;
+    }
+    batch_sent(connection, completion->result, clock_now_ns());
+    if (connection->has_ended && connection->state != CONNECTION_CLOSING) {
+        connection_abort(connection);
+    }
+    if (loop->sends.count > 0) {
+        (void)event_loop_turn(loop); /* it brought a request that waited for this */
     }
 }
 
@@ -728,7 +745,7 @@ static void consume_spill(struct connection *connection)
 }
 
 /* @param result  of a receive: bytes at `data`; 0: the end; -errno, none that passes */
-static void take(struct connection *connection, const char *data, ssize_t result)
+static void received(struct connection *connection, const char *data, ssize_t result)
 {
     if (result > 0) {
         if (connection->state != CONNECTION_DRAINING) {
@@ -736,9 +753,13 @@ static void take(struct connection *connection, const char *data, ssize_t result
         }
         return;
     }
-    if (connection->batch_place > 0) {
-        (void)connection_send_batch(connection->loop); /* who says that nothing follows may still
-                                                          listen */
+    struct event_loop *loop = connection->loop;
+    if (connection->batch_place > 0) { /* who says that nothing follows may still listen */
+        if (send_batch_has_departed(&loop->sends, connection->batch_place)) {
+            connection->has_ended = true;
+            return;
+        }
+        (void)connection_send_batch(loop);
     }
     connection_abort(connection);
 }
@@ -749,7 +770,7 @@ static void receive_once(struct connection *connection)
     char *buffer = connection->loop->read_buffer;
     ssize_t bytes = recv(connection->fd, buffer, READ_BUFFER_BYTES, 0);
     if (bytes >= 0 || (errno != EAGAIN && errno != EINTR)) {
-        take(connection, buffer, bytes);
+        received(connection, buffer, bytes);
     }
 }
 
@@ -769,22 +790,31 @@ static bool is_passing(int result)
     return result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
 }
 
+/* Of a connection that has been closed. */
+static void receive_over(struct connection *connection)
+{
+    (void)close(connection->fd);
+    if (connection->has_closed) {
+        give_back(connection);
+    }
+}
+
 void connection_received(struct connection *connection, const struct completion *completion)
 {
     struct event_loop *loop = connection->loop;
     uint64_t now_ns = event_loop_turn(loop);
     connection->is_receiving = !completion->is_last;
     if (connection->state == CONNECTION_CLOSING) {
-        if (completion->is_last && connection->has_closed) {
-            give_back(connection);
+        if (completion->is_last) {
+            receive_over(connection);
         }
         return;
     }
     connection->now_ns = now_ns;
     if (!is_passing(completion->result)) {
-        take(connection, completion->data, completion->result);
+        received(connection, completion->data, completion->result);
     }
-    if (completion->is_last && connection->state != CONNECTION_CLOSING &&
+    if (completion->is_last && connection->state != CONNECTION_CLOSING && !connection->has_ended &&
         !watch_receive(connection)) {
         connection_abort(connection);
     }
@@ -796,9 +826,9 @@ void connection_end_completions(struct event_loop *loop)
     completion_ring_close(&loop->completions);
     for (struct connection *each = loop->open; each != NULL;) {
         struct connection *next = each->open_next;
-        each->is_receiving = false;
-        if (each->has_closed) {
-            give_back(each);
+        if (each->is_receiving) {
+            each->is_receiving = false;
+            receive_over(each);
         }
         each = next;
     }
@@ -866,7 +896,6 @@ void connection_open(struct event_loop *loop, int fd)
     }
     loop->open = connection;
     connection->waiting_since_ns = clock_now_ns();
-    loop->opened_ns = connection->waiting_since_ns;
     patrol_append(connection, connection->waiting_since_ns);
     if (!watch(connection, UV_READABLE)) {
         connection_close(connection);

@@ -44,6 +44,7 @@ struct connection {
     int fd;
     int watched;       /* what the loop watches the socket for */
     bool is_receiving; /* loop->completions has not told of its last completion yet */
+    bool has_ended;    /* nothing follows from the client, whose answer is on its way */
     bool has_closed;   /* libuv is done with it */
     enum connection_state state;
     bool was_counted; /* has brought a counted request, and counts as open */
@@ -90,7 +91,7 @@ void connection_reply(struct connection *connection, const struct reply *reply);
  * @return the clock */
 uint64_t connection_send_batch(struct event_loop *loop);
 
-/** The same by loop->completions, when it is waited for next. */
+/** The same by loop->completions, when it is waited for next; at once if it has no room. */
 void connection_hand_batch(struct event_loop *loop);
 /** What has become of one of them. */
 void connection_answered(struct event_loop *loop, const struct completion *completion);

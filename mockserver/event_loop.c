@@ -18,9 +18,12 @@
  * than the sleep, which is why it is not longer. */
 #define AWAKE_NS (30 * NS_PER_US)
 
-/* Whoever opens one connection often opens many, and would pay for waking us each time: about 40 us
- * apart, as long as a handshake takes. */
+/* Whoever opens one connection often opens many, and would pay for waking who accepts them each
+ * time: about 40 us apart, as long as a handshake takes. */
 #define OPENING_NS (60 * NS_PER_US)
+
+/* As of 1.44 uv_backend_timeout is 0 when sockets are watched that the kernel does not know of. */
+#define UV_TELLS_CHANGES 0x012c00u
 
 uint64_t event_loop_turn(struct event_loop *loop)
 {
@@ -265,32 +268,31 @@ static bool take_completions(struct event_loop *loop)
 }
 
 /* With answers to send the ring has something to tell at once: then it does not sleep, and the turn
- * ends when they are sent. @return false: the kernel refuses to go on */
-static bool wait_for_completions(struct event_loop *loop, int timeout_ms)
+ * ends when they are sent. */
+static void wait_for_completions(struct event_loop *loop, int timeout_ms)
 {
-    bool goes_on = completion_ring_wait(&loop->completions, timeout_ms);
+    completion_ring_wait(&loop->completions, timeout_ms);
     if (loop->sends.departed > 0) {
         end_turn(loop, clock_now_ns());
     }
-    return goes_on;
 }
 
-/* The ring sleeps, and libuv runs when it has something to do: a socket or a timer of its own. */
+/* The ring sleeps, and libuv runs when it has something to do: a socket or a timer of its own. How
+ * long it may sleep is known when the turn is finished: that sets timers, and watches sockets. */
 static void run_by_completion(struct event_loop *loop)
 {
     bool is_watched = false; /* libuv, by the ring: which tells once */
-    bool goes_on = true;
     int timeout_ms = 0;
-    while (goes_on && !atomic_load(&loop->stop)) {
+    while (!atomic_load(&loop->stop)) {
         if (!is_watched || timeout_ms == 0) {
             (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
         }
         is_watched =
             is_watched || completion_ring_watch(&loop->completions, uv_backend_fd(&loop->uv));
+        finish_turn(loop);
         uv_update_time(&loop->uv);
         timeout_ms = is_watched ? uv_backend_timeout(&loop->uv) : 0;
-        finish_turn(loop);
-        goes_on = wait_for_completions(loop, timeout_ms);
+        wait_for_completions(loop, timeout_ms);
         is_watched = !take_completions(loop) && is_watched;
     }
     connection_close_all(loop);
@@ -301,7 +303,7 @@ void event_loop_run(struct event_loop *loop)
 {
     if (loop->canned != NULL) {
         send_batch_open(&loop->sends);
-        if (loop->service->is_prompt) {
+        if (loop->service->is_prompt && uv_version() >= UV_TELLS_CHANGES) {
             completion_ring_open(&loop->completions);
         }
     }

@@ -11,7 +11,7 @@
  *
  * Where answers are prompt, requests are received and answers sent by completion
  * (completion_ring.h): the ring is what the loop sleeps in, and it watches libuv, which keeps all
- * the rest. With deadlines to keep it is libuv that sleeps, for its timers are the nearer ones.
+ * the rest. Where every answer has a deadline it is libuv that sleeps: its timers are nearer.
  */
 #ifndef MOCKSERVER_EVENT_LOOP_H
 #define MOCKSERVER_EVENT_LOOP_H
@@ -77,7 +77,7 @@ struct event_loop {
     char head_buffer[REPLY_HEAD_BYTES_MAX];
     bool in_turn;           /* it has looked at its sockets and serves what it found */
     uint64_t turn_began_ns; /* since when */
-    uint64_t opened_ns;     /* the last connection; 0: not lately */
+    uint64_t opened_ns;     /* when it accepted one for whichever loop; 0: not lately */
     time_t date_second;
     char date[HTTP_DATE_BYTES + 1];
     atomic_bool stop;

@@ -119,7 +119,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
         } else {
             event_loop_hand(loop, fd);
         }
-        event_loop_serve_due(listener->loops, clock_now_ns(), 1);
+        listener->loops->opened_ns = clock_now_ns();
+        event_loop_serve_due(listener->loops, listener->loops->opened_ns, 1);
     }
 }
 

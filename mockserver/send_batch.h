@@ -69,6 +69,11 @@ static inline void send_batch_take_back(struct send_batch *batch, size_t place)
     batch->items[place - 1].connection = NULL;
 }
 
+static inline bool send_batch_has_departed(const struct send_batch *batch, size_t place)
+{
+    return (place - 1 < SEND_BATCH_MAX) != (batch->first == 0);
+}
+
 /** Send all that are collected and fill in `sent`; they stay until the caller sets `count` to 0. */
 void send_batch_submit(struct send_batch *batch);
 

@@ -259,6 +259,40 @@ class Batches(ServerCase):
                             "GET /flags/br/br.gif HTTP/1.1\r\nHost: h\r\n\r\n")
                 self.assertEqual([client.reply()[0] for _ in range(2)], [200, 200])
 
+    def test_a_near_deadline_is_kept_where_there_was_none(self):
+        self.serve()
+        with self.client() as client:
+            client.socket.settimeout(0.5)  # as above
+            for delay in ["20us", "100us", "1ms"] * 10:
+                self.assertEqual(client.get(f"/flags/cn/cn.gif?delay={delay}")[0], 200)
+
+    def test_a_late_answer_that_its_socket_does_not_take_whole_is_sent_on(self):
+        self.serve()
+        with self.client() as client:
+            client.socket.settimeout(0.5)
+            for _ in range(10):
+                body = client.get("/flags/cn/cn.gif?delay=1ms&size=4000000")[2]
+                self.assertEqual(len(body), 4000000)
+
+    def test_many_that_ask_at_once_are_all_answered(self):
+        self.serve("--loops", "2")
+        clients = [self.client() for _ in range(400)]
+        for client in clients:
+            client.send("GET /flags/cn/cn.gif HTTP/1.1\r\nHost: h\r\n\r\n")
+        for client in clients:
+            with client:
+                self.assertEqual(client.reply()[0], 200)
+        stats = self.stats()
+        self.assertEqual((stats["requests"], stats["client_aborts"]), (400, 0))
+
+    def test_a_turn_ends_when_they_are_sent(self):
+        self.serve()
+        with self.client() as client:
+            for _ in range(50):
+                self.assertEqual(client.get("/flags/cn/cn.gif")[0], 200)
+        # One for each of them; and to accept, to see the end, and for the sweeps of a busy machine.
+        self.assertIn(self.stats()["turn"]["count"], range(50, 80))
+
     def test_a_client_that_says_that_nothing_follows_is_answered(self):
         self.serve()
         for _ in range(50):
@@ -662,6 +696,18 @@ class End(ServerCase):
             server.send_signal(number)
             self.assertEqual(server.wait(10), 0)
             for client in clients:
+                client.socket.close()
+
+    def test_signals_end_it_while_it_waits_for_requests(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            server = self.serve("--loops", "2")
+            clients = [self.client() for _ in range(4)]
+            for client in clients:
+                self.assertEqual(client.get("/flags/cn/cn.gif")[0], 200)
+            server.send_signal(number)
+            self.assertEqual(server.wait(10), 0)
+            for client in clients:
+                self.assertTrue(client.ended())
                 client.socket.close()
 
     def test_it_follows_its_parent(self):

@@ -202,7 +202,7 @@ static void test_completion_ring__sends_all_when_it_is_waited_for(void **state)
     answer(0, "first");
     answer(3, "second");
     assert_int_equal(recv(pairs[0][CLIENT], &none, 1, MSG_DONTWAIT), -1);
-    assert_true(completion_ring_wait(&ring, -1)); /* they are something to tell, so it returns */
+    completion_ring_wait(&ring, -1); /* they are something to tell, so it returns */
     assert_got(0, "first");
     assert_got(3, "second");
     assert_sent(0, strlen("first"));
@@ -217,7 +217,7 @@ static void test_completion_ring__tells_of_sends_before_what_follows_them(void *
     assert_came(1, "question");
     say(2, "another one");
     answer(1, "answer");
-    assert_true(completion_ring_wait(&ring, WAIT_MS));
+    completion_ring_wait(&ring, WAIT_MS);
     assert_got(1, "answer");
     say(1, "next question");
     assert_sent(1, strlen("answer"));
@@ -231,12 +231,12 @@ static void test_completion_ring__tells_how_much_a_full_socket_took(void **state
     struct completion completion;
     (void)state;
     completion_ring_send(&ring, pairs[0][SERVER], (struct iovec){large, sizeof(large)}, 0);
-    assert_true(completion_ring_wait(&ring, WAIT_MS));
+    completion_ring_wait(&ring, WAIT_MS);
     assert_true(completion_ring_next(&ring, &completion));
     assert_int_equal(completion.kind, COMPLETION_SENT);
     assert_in_range(completion.result, 1, sizeof(large) - 1);
     answer(0, "no room");
-    assert_true(completion_ring_wait(&ring, WAIT_MS));
+    completion_ring_wait(&ring, WAIT_MS);
     assert_sent(0, -EAGAIN);
 }
 
@@ -246,7 +246,7 @@ static void test_completion_ring__tells_of_a_socket_that_takes_nothing_any_more(
     assert_int_equal(shutdown(pairs[2][SERVER], SHUT_WR), 0);
     answer(2, "too late");
     answer(0, "in time");
-    assert_true(completion_ring_wait(&ring, WAIT_MS));
+    completion_ring_wait(&ring, WAIT_MS);
     assert_sent(2, -EPIPE);
     assert_sent(0, strlen("in time"));
     assert_got(0, "in time");
@@ -259,7 +259,7 @@ test_completion_ring__begins_what_was_asked_for_before_a_number_is_used_again(vo
     answer(1, "the old one's");
     completion_ring_begin(&ring);
     assert_int_equal(dup2(pairs[2][SERVER], pairs[1][SERVER]), pairs[1][SERVER]);
-    assert_true(completion_ring_wait(&ring, WAIT_MS));
+    completion_ring_wait(&ring, WAIT_MS);
     assert_sent(1, strlen("the old one's"));
     assert_got(1, "the old one's");
 }
