@@ -121,7 +121,7 @@ bool completion_ring_receive(struct completion_ring *ring, int fd, void *owner)
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = BUFFER_GROUP;
     sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    io_uring_sqe_set_data(sqe, owner);
+    io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)owner | USER_DATA_RECEIVE);
     return true;
 }
 
@@ -192,7 +192,7 @@ static struct completion told(const struct completion_ring *ring, const struct i
         completion.kind = COMPLETION_SENT;
         completion.place = user_data >> USER_DATA_PLACE_SHIFT;
         break;
-    default:
+    case USER_DATA_RECEIVE:
         completion.kind = COMPLETION_RECEIVED;
         completion.owner = (void *)(uintptr_t)user_data;
         completion.data = ring->buffers + (size_t)ring->buffer_id * BUFFER_BYTES;

@@ -98,7 +98,8 @@ void connection_answered(struct event_loop *loop, const struct completion *compl
 
 /** A receive of its own has come to something: loop->completions. */
 void connection_received(struct connection *connection, const struct completion *completion);
-/** There are no receives any more: closes loop->completions. All connections have been closed. */
+/** No receive goes on: closes loop->completions, if it is open. All connections have been closed.
+ */
 void connection_end_completions(struct event_loop *loop);
 
 /** Those that have waited for their clients too long; serves due answers in between. */

@@ -295,8 +295,13 @@ static void run_by_completion(struct event_loop *loop)
         wait_for_completions(loop, timeout_ms);
         is_watched = !take_completions(loop) && is_watched;
     }
-    connection_close_all(loop);
-    connection_end_completions(loop);
+}
+
+static void run_by_readiness(struct event_loop *loop)
+{
+    while (!atomic_load(&loop->stop)) {
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
 }
 
 void event_loop_run(struct event_loop *loop)
@@ -309,11 +314,11 @@ void event_loop_run(struct event_loop *loop)
     }
     if (loop->completions.is_open) {
         run_by_completion(loop);
-    }
-    while (!atomic_load(&loop->stop)) {
-        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    } else {
+        run_by_readiness(loop);
     }
     connection_close_all(loop);
+    connection_end_completions(loop);
     send_batch_close(&loop->sends);
     close_own(loop);
 }
