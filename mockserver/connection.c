@@ -16,6 +16,7 @@
 #define SEND_TURN_BYTES (256 * 1024) /* of one reply, before others have their turn */
 #define DRAIN_NS (1 * NS_PER_S)
 #define SLICES_PER_S 100
+#define DUE_BEFORE_END 8 /* a client that has gone does not wait, and closing takes some 20 us */
 
 static void consume_spill(struct connection *connection);
 
@@ -754,6 +755,7 @@ static void received(struct connection *connection, const char *data, ssize_t re
         return;
     }
     struct event_loop *loop = connection->loop;
+    event_loop_serve_due(loop, connection->now_ns, DUE_BEFORE_END);
     if (connection->batch_place > 0) { /* who says that nothing follows may still listen */
         if (send_batch_has_departed(&loop->sends, connection->batch_place)) {
             connection->has_ended = true;
