@@ -22,7 +22,6 @@
 
 #define DEFAULT_BACKEND "raw_epoll"
 #define DEFAULT_TLS_BACKEND "curl_multi"
-#define SPARE_DESCRIPTORS 64
 
 struct get {
     struct get_options options;
@@ -165,6 +164,7 @@ static int check_descriptors(const struct get *get)
                   (unsigned long long)limit);
         return EXIT_USAGE_ERROR;
     }
+    usage_reserve_descriptors(2 * places + SPARE_DESCRIPTORS);
     return 0;
 }
 

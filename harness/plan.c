@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beside its connections a worker has its ring or loop, files being written, libraries. */
-#define SPARE_DESCRIPTORS 64
-
 /* Of our own server the addresses are known. */
 static int build_lookups(struct plan_source *source, const struct options *options)
 {

@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPARE_DESCRIPTORS 64
 #define BODY_BYTES_MAX 65536 /* no DNS message has more */
 
 struct probe {
@@ -93,6 +92,7 @@ static int check_descriptors(const struct probe *probe)
                   (unsigned long long)limit);
         return EXIT_USAGE_ERROR;
     }
+    usage_reserve_descriptors(places + SPARE_DESCRIPTORS);
     return 0;
 }
 

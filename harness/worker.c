@@ -79,6 +79,8 @@ static int prepare_job(struct worker *worker)
 {
     const struct trial_header *header = worker->memory.header;
 
+    /* Each place takes a connection and a file. */
+    usage_reserve_descriptors(2 * (uint64_t)header->concurrency + SPARE_DESCRIPTORS);
     worker->requests = calloc(header->count, sizeof worker->requests[0]);
     if (worker->requests == NULL) {
         return fail(worker, -ENOMEM, "no memory for %llu requests",
