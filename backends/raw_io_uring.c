@@ -55,9 +55,6 @@
 
 #define WAIT_MAX_NS NS_PER_S
 #define CANCEL_POLL_NS (50 * NS_PER_MS) /* backend.h: every 100 ms at least */
-#define BATCH_SHARE 16                  /* a batch is at most 1/16 of the places, */
-#define BATCH_MAX 16
-#define BATCH_WAIT_NS (50 * NS_PER_US) /* and nobody waits longer than this to make it full */
 #define DRAIN_MAX_NS NS_PER_S          /* for the kernel to let go, when a run has failed */
 
 /* ---- state ---- */
@@ -121,7 +118,6 @@ struct loop {
     uint32_t started; /* places that have begun */
     uint32_t active;  /* places that are not idle */
     uint64_t now_ns;
-    unsigned batch;       /* completions to wait for in one go */
     uint8_t skip_success; /* IOSQE_CQE_SKIP_SUCCESS where the kernel has it */
     bool cancelled;
     struct deadlines deadlines;
@@ -651,23 +647,17 @@ static uint64_t loop_patience_ns(const struct loop *loop)
 }
 
 /* The one place that waits: submits, and sleeps until something is done or a deadline is near.
- * While completions come fast it waits for some at once: one call then brings the news of all. */
+ * One call brings the news of all that is done by then: nobody has to wait for a batch to fill. */
 static void loop_wait(struct loop *loop)
 {
-    uint64_t patience_ns = loop_patience_ns(loop);
-    if (loop->batch > 1 && patience_ns > BATCH_WAIT_NS) {
-        patience_ns = BATCH_WAIT_NS;
-    }
+    const uint64_t patience_ns = loop_patience_ns(loop);
     struct __kernel_timespec timeout = {
         .tv_sec = (int64_t)(patience_ns / NS_PER_S),
         .tv_nsec = (long long)(patience_ns % NS_PER_S),
     };
     struct io_uring_cqe *cqe = NULL;
 
-    int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, loop->batch, &timeout, NULL);
-    if (result == -ETIME) {
-        loop->batch = 1; /* they come slowly: whatever comes next is not kept waiting */
-    }
+    int result = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
         job_run_fail(loop->run, result);
@@ -694,10 +684,6 @@ static void loop_reap(struct loop *loop)
         loop->buffers_returned = 0;
     }
     io_uring_cq_advance(&loop->ring, seen);
-    if (seen >= loop->batch && loop->batch < BATCH_MAX &&
-        loop->batch * 2 <= loop->place_count / BATCH_SHARE) {
-        loop->batch *= 2;
-    }
 }
 
 static void loop_start(struct loop *loop)
@@ -795,7 +781,7 @@ static int places_init(struct loop *loop)
 
 static int loop_init(struct loop *loop, struct job_run *run, uint32_t place_count)
 {
-    *loop = (struct loop){.run = run, .place_count = place_count, .batch = 1, .ring.ring_fd = -1};
+    *loop = (struct loop){.run = run, .place_count = place_count, .ring.ring_fd = -1};
     deadlines_init(&loop->deadlines);
     int result = places_init(loop);
     if (result < 0) {
