@@ -12,7 +12,8 @@
 #include "placement.h"
 #include "plan.h"
 #include "server_process.h"
-#include "usage.h"
+
+#include "backends/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,15 +157,15 @@ static int check_descriptors(const struct get *get)
 {
     uint64_t requests = (uint64_t)get->list.count * (get->options.names ? 2 : 1);
     uint64_t places = get->options.in_flight < requests ? get->options.in_flight : requests;
-    uint64_t limit = usage_raise_descriptor_limit();
+    uint64_t limit = descriptors_raise_limit();
 
-    if (2 * places + SPARE_DESCRIPTORS > limit) {
+    if (2 * places + DESCRIPTORS_SPARE > limit) {
         log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                  get->options.in_flight, (unsigned long long)(2 * places + SPARE_DESCRIPTORS),
+                  get->options.in_flight, (unsigned long long)(2 * places + DESCRIPTORS_SPARE),
                   (unsigned long long)limit);
         return EXIT_USAGE_ERROR;
     }
-    usage_reserve_descriptors(2 * places + SPARE_DESCRIPTORS);
+    descriptors_reserve(2 * places + DESCRIPTORS_SPARE);
     return 0;
 }
 

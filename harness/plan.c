@@ -7,6 +7,8 @@
 #include "log.h"
 #include "usage.h"
 
+#include "backends/descriptors.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -212,7 +214,7 @@ static int check_limit(uint64_t in_flight, const char *what, uint64_t needed, ui
  * TIME_WAIT, but the kernel gives them out again after a second (net.ipv4.tcp_tw_reuse). */
 static int check_limits(const struct plan *plan)
 {
-    uint64_t descriptors = usage_raise_descriptor_limit();
+    uint64_t descriptors = descriptors_raise_limit();
     uint64_t ports = usage_local_ports();
     int error = 0;
 
@@ -220,7 +222,7 @@ static int check_limits(const struct plan *plan)
         uint64_t in_flight = plan->options->concurrency.values[i];
         /* A place may hold a connection and the file it saves at the same time. */
         uint64_t files = in_flight * (plan->options->save_dir == NULL ? 1 : 2);
-        error = check_limit(in_flight, "descriptors", files + SPARE_DESCRIPTORS, descriptors,
+        error = check_limit(in_flight, "descriptors", files + DESCRIPTORS_SPARE, descriptors,
                             "ulimit -Hn");
         if (error == 0) {
             error =

@@ -9,10 +9,10 @@
 #include "probe_options.h"
 #include "probe_table.h"
 #include "server_process.h"
-#include "usage.h"
 
 #include "backends/backend.h"
 #include "backends/clock.h"
+#include "backends/descriptors.h"
 #include "backends/transfer.h"
 
 #include <errno.h>
@@ -84,15 +84,15 @@ static int check_descriptors(const struct probe *probe)
     const struct probe_options *options = &probe->options;
     uint64_t places =
         options->in_flight < options->names_count ? options->in_flight : options->names_count;
-    uint64_t limit = usage_raise_descriptor_limit();
+    uint64_t limit = descriptors_raise_limit();
 
-    if (places + SPARE_DESCRIPTORS > limit) {
+    if (places + DESCRIPTORS_SPARE > limit) {
         log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                  options->in_flight, (unsigned long long)(places + SPARE_DESCRIPTORS),
+                  options->in_flight, (unsigned long long)(places + DESCRIPTORS_SPARE),
                   (unsigned long long)limit);
         return EXIT_USAGE_ERROR;
     }
-    usage_reserve_descriptors(places + SPARE_DESCRIPTORS);
+    descriptors_reserve(places + DESCRIPTORS_SPARE);
     return 0;
 }
 

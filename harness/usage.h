@@ -20,9 +20,6 @@ void usage_mark(struct usage_mark *mark);
 void usage_between(const struct usage_mark *from, const struct usage_mark *to,
                    struct trial_usage *usage);
 
-/** Beside its connections and files a worker has its ring or loop, and what libraries open. */
-#define SPARE_DESCRIPTORS 64
-
 /** Highest resident size in KiB of this program image, or of one of its ended children if that
  *  was higher; 0 when unknown. What getrusage says of ourselves is not used: it is inherited from
  *  the process that executed us. */
@@ -30,17 +27,6 @@ int64_t usage_max_rss_kib(void);
 
 /** Open descriptors of this process; -1 when unknown. */
 int64_t usage_descriptors(void);
-
-/** Raise the soft limit of descriptors to the hard one. @return the limit now */
-uint64_t usage_raise_descriptor_limit(void);
-
-/**
- * Have the kernel's table of our descriptors grow now, to room for `count`, and not bit by bit
- * while something is measured. Each time it doubles, a process with several threads waits until all
- * cores have let go of the old one (expand_fdtable in fs/file.c): some 5 ms, which a model with one
- * thread would be spared. Costs 8 bytes of kernel memory each. No further than to the limit.
- */
-void usage_reserve_descriptors(uint64_t count);
 
 /** Local ports for connections to one address; UINT64_MAX when the kernel does not say. */
 uint64_t usage_local_ports(void);

@@ -6,6 +6,7 @@
 #include "usage.h"
 
 #include "backends/clock.h"
+#include "backends/descriptors.h"
 #include "backends/registry.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static int prepare_job(struct worker *worker)
     const struct trial_header *header = worker->memory.header;
 
     /* Each place takes a connection and a file. */
-    usage_reserve_descriptors(2 * (uint64_t)header->concurrency + SPARE_DESCRIPTORS);
+    descriptors_reserve(2 * (uint64_t)header->concurrency + DESCRIPTORS_SPARE);
     worker->requests = calloc(header->count, sizeof worker->requests[0]);
     if (worker->requests == NULL) {
         return fail(worker, -ENOMEM, "no memory for %llu requests",
@@ -204,7 +205,7 @@ int worker_main(int argc, char **argv)
     if (trial_memory_attach(&worker.memory, (int)strtol(argv[2], NULL, 10)) != 0) {
         return EXIT_INTERNAL;
     }
-    (void)usage_raise_descriptor_limit();
+    (void)descriptors_raise_limit();
     if (run_trial(&worker) != -EPIPE) {
         char byte = WORKER_DONE;
         (void)!write(worker.control_fd, &byte, 1);

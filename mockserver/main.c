@@ -2,22 +2,23 @@
 #include "plan.h"
 #include "server.h"
 
+#include "backends/descriptors.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-/* Each connection is a descriptor: as many as we may have. */
-static void raise_descriptor_limit(void)
+#define DESCRIPTORS_RESERVED 16000 /* 128 KiB of the kernel's memory */
+
+/* Each connection is a descriptor: as many as we may have, and from the start room for as many as
+ * are usual at most. */
+static void prepare_descriptors(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    (void)descriptors_raise_limit();
+    descriptors_reserve(DESCRIPTORS_RESERVED);
 }
 
 /* @return false when the parent is gone already: the signal comes only for a later death */
@@ -106,7 +107,7 @@ int main(int argc, char **argv)
     if (!follow_parent(&options)) {
         return EXIT_FINE;
     }
-    raise_descriptor_limit();
+    prepare_descriptors();
     if (options.dns) {
         return options.plan != NULL ? tell_dns(&options) : serve_dns(&options);
     }

@@ -1,4 +1,4 @@
-#include "harness/usage.h"
+#include "backends/descriptors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Entries of the kernel's table of our descriptors: proc_pid_status(5). */
 static unsigned table_entries(void)
@@ -25,32 +27,35 @@ static unsigned table_entries(void)
     return entries;
 }
 
-static void test_usage__reserving_descriptors_makes_room_and_opens_none(void **state)
+static void test_descriptors__reserving_makes_room_and_opens_none(void **state)
 {
     (void)state;
-    int64_t open_before = usage_descriptors();
+    int next_fd = dup(STDERR_FILENO);
+    (void)close(next_fd);
     unsigned entries = table_entries();
-    usage_reserve_descriptors(2 * entries);
+    descriptors_reserve(2 * entries);
     assert_true(table_entries() > 2 * entries);
-    assert_int_equal(usage_descriptors(), open_before);
+    assert_int_equal(fcntl((int)(2 * entries), F_GETFD), -1);
+    assert_int_equal(dup(STDERR_FILENO), next_fd);
+    (void)close(next_fd);
 }
 
-static void test_usage__reserves_no_more_descriptors_than_there_may_be(void **state)
+static void test_descriptors__reserves_no_more_than_there_may_be(void **state)
 {
     struct rlimit limit;
     (void)state;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = 900;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    usage_reserve_descriptors(100000);
+    descriptors_reserve(100000);
     assert_in_range(table_entries(), 900, 1024);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage__reserving_descriptors_makes_room_and_opens_none),
-        cmocka_unit_test(test_usage__reserves_no_more_descriptors_than_there_may_be),
+        cmocka_unit_test(test_descriptors__reserving_makes_room_and_opens_none),
+        cmocka_unit_test(test_descriptors__reserves_no_more_than_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
