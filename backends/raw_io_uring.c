@@ -30,6 +30,7 @@
 #include "exchange.h"
 #include "job_run.h"
 #include "raw_socket.h"
+#include "ring_buffers.h"
 #include "ring_save.h"
 #include "ring_setup.h"
 
@@ -45,8 +46,6 @@
 #define BUFFER_BYTES 32768 /* most bodies fit one; 32 of them fit an L2 cache of 1 MiB */
 #define BUFFERS_MIN 8
 #define BUFFERS_MAX 32
-#define BUFFER_GROUP 0
-#define BUFFER_RING_ALIGNMENT 4096 /* io_uring_register_buf_ring(3): page aligned */
 
 /* As many as one call brings on: the kernel works off 20 completions in each (Linux 6.13). With 64,
  * as in raw_epoll.c, which knows no such limit, the last connections waited for the first ones:
@@ -123,10 +122,8 @@ struct loop {
     struct deadlines deadlines;
 
     enum receive_mode receive_mode;
-    struct io_uring_buf_ring *buffer_ring;
-    char *buffers; /* shared, or one for each place */
-    unsigned buffer_count;
-    unsigned buffers_returned; /* in this batch */
+    struct ring_buffers buffers; /* shared; or none, and */
+    char *own_buffers;           /* one for each place */
 
     struct io_uring_sqe lost; /* written to when the ring has failed; goes nowhere */
 };
@@ -217,7 +214,7 @@ static enum transfer_step connect_start(struct loop *loop, struct place *place)
 
 static char *place_buffer(const struct loop *loop, const struct place *place)
 {
-    return loop->buffers + (size_t)(place - loop->places) * BUFFER_BYTES;
+    return loop->own_buffers + (size_t)(place - loop->places) * BUFFER_BYTES;
 }
 
 /* POLL_FIRST: the answer cannot be there yet, so the kernel need not try before it waits. */
@@ -237,8 +234,7 @@ static void receive_start(struct loop *loop, struct place *place)
         break;
     }
     if (loop->receive_mode != RECEIVE_OWN) {
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = BUFFER_GROUP;
+        ring_buffers_select(sqe);
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST; /* as old as the shared buffers */
     }
     sqe_await(sqe, loop, place, OP_RECEIVE);
@@ -490,14 +486,6 @@ static void rest_sent(struct loop *loop, struct place *place, int result)
     }
 }
 
-static void buffer_return(struct loop *loop, unsigned id)
-{
-    io_uring_buf_ring_add(loop->buffer_ring, loop->buffers + (size_t)id * BUFFER_BYTES,
-                          BUFFER_BYTES, (unsigned short)id,
-                          io_uring_buf_ring_mask(loop->buffer_count),
-                          (int)loop->buffers_returned++);
-}
-
 static enum transfer_step exchange_advance(struct loop *loop, struct place *place, int result,
                                            const char *data)
 {
@@ -534,13 +522,13 @@ static void received(struct loop *loop, struct place *place, const struct io_uri
     if (place->state == PLACE_EXCHANGING) {
         const char *data = loop->receive_mode == RECEIVE_OWN
                                ? place_buffer(loop, place)
-                               : loop->buffers + (size_t)id * BUFFER_BYTES;
+                               : ring_buffers_at(&loop->buffers, id);
         step = exchange_advance(loop, place, cqe->res, data);
     } else if (cqe->res != -ENOBUFS) {
         place->broken = true;
     }
     if (has_buffer) {
-        buffer_return(loop, id);
+        ring_buffers_return(&loop->buffers, id);
     }
     if (place_closed(loop, place)) {
         return;
@@ -679,10 +667,7 @@ static void loop_reap(struct loop *loop)
         loop_dispatch(loop, cqe);
         seen++;
     }
-    if (loop->buffers_returned > 0) {
-        io_uring_buf_ring_advance(loop->buffer_ring, (int)loop->buffers_returned);
-        loop->buffers_returned = 0;
-    }
+    ring_buffers_tell(&loop->buffers);
     io_uring_cq_advance(&loop->ring, seen);
 }
 
@@ -711,46 +696,17 @@ static void loop_run(struct loop *loop)
 
 /* ---- the ring: set up and torn down ---- */
 
-static int buffers_share(struct loop *loop)
+static int buffers_init(struct loop *loop)
 {
     const unsigned count = ring_power_of_two(loop->place_count, BUFFERS_MIN, BUFFERS_MAX);
 
-    loop->buffers = aligned_alloc(BUFFER_RING_ALIGNMENT, (size_t)count * BUFFER_BYTES);
-    loop->buffer_ring = aligned_alloc(BUFFER_RING_ALIGNMENT, BUFFER_RING_ALIGNMENT);
-    if (loop->buffers == NULL || loop->buffer_ring == NULL) {
-        return -ENOMEM;
-    }
-    _Static_assert(BUFFERS_MAX * sizeof(struct io_uring_buf) <= BUFFER_RING_ALIGNMENT,
-                   "the ring of buffers fits its page");
-    io_uring_buf_ring_init(loop->buffer_ring);
-    struct io_uring_buf_reg registration = {
-        .ring_addr = (uint64_t)(uintptr_t)loop->buffer_ring,
-        .ring_entries = count,
-        .bgid = BUFFER_GROUP,
-    };
-    int result = io_uring_register_buf_ring(&loop->ring, &registration, 0);
-    if (result < 0) {
-        return result;
-    }
-    loop->buffer_count = count;
-    for (unsigned id = 0; id < count; id++) {
-        buffer_return(loop, id);
-    }
-    io_uring_buf_ring_advance(loop->buffer_ring, (int)count);
-    loop->buffers_returned = 0;
-    loop->receive_mode = RECEIVE_MULTISHOT;
-    return 0;
-}
-
-static int buffers_init(struct loop *loop)
-{
-    if (buffers_share(loop) == 0) {
+    if (ring_buffers_share(&loop->buffers, &loop->ring, count, BUFFER_BYTES) == 0) {
+        loop->receive_mode = RECEIVE_MULTISHOT;
         return 0;
     }
-    free(loop->buffers);
     loop->receive_mode = RECEIVE_OWN;
-    loop->buffers = malloc((size_t)loop->place_count * BUFFER_BYTES);
-    return loop->buffers != NULL ? 0 : -ENOMEM;
+    loop->own_buffers = malloc((size_t)loop->place_count * BUFFER_BYTES);
+    return loop->own_buffers != NULL ? 0 : -ENOMEM;
 }
 
 static int places_init(struct loop *loop)
@@ -911,8 +867,8 @@ static void loop_release(struct loop *loop)
     }
     free(loop->places);
     free(loop->saves);
-    free(loop->buffer_ring);
-    free(loop->buffers);
+    ring_buffers_free(&loop->buffers);
+    free(loop->own_buffers);
 }
 
 /* On a thread of its own when there are several. */

@@ -2,12 +2,9 @@
 
 #ifdef HAVE_LIBURING
 
-#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define SQ_ENTRIES 256
 #define CQ_ENTRIES 4096 /* of more at once the kernel keeps a list */
@@ -15,7 +12,6 @@
 /* A power of two; few, for they are used in turn and are to stay in the cache. */
 #define BUFFERS 256
 #define BUFFER_BYTES 2048
-#define BUFFER_GROUP 0
 
 /* The low bits of user_data say what it is of; above them is the owner, or the place of a send. */
 #define USER_DATA_KIND 7u
@@ -24,48 +20,6 @@
 #define USER_DATA_STOP 2u
 #define USER_DATA_SEND 3u
 #define USER_DATA_PLACE_SHIFT 3
-
-static void buffer_return(struct completion_ring *ring, unsigned id)
-{
-    io_uring_buf_ring_add(ring->shared, ring->buffers + (size_t)id * BUFFER_BYTES, BUFFER_BYTES,
-                          (unsigned short)id, io_uring_buf_ring_mask(BUFFERS), 0);
-    io_uring_buf_ring_advance(ring->shared, 1);
-}
-
-/* io_uring_register_buf_ring(3): page aligned. */
-static void *pages_allocate(size_t bytes)
-{
-    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    return aligned_alloc(page_bytes, (bytes + page_bytes - 1) / page_bytes * page_bytes);
-}
-
-static int share_buffers(struct completion_ring *ring)
-{
-    ring->buffers = malloc((size_t)BUFFERS * BUFFER_BYTES);
-    ring->shared = pages_allocate(BUFFERS * sizeof(struct io_uring_buf));
-    if (ring->buffers == NULL || ring->shared == NULL) {
-        return -ENOMEM;
-    }
-    io_uring_buf_ring_init(ring->shared);
-    struct io_uring_buf_reg registration = {
-        .ring_addr = (uint64_t)(uintptr_t)ring->shared,
-        .ring_entries = BUFFERS,
-        .bgid = BUFFER_GROUP,
-    };
-    int result = io_uring_register_buf_ring(&ring->ring, &registration, 0);
-    for (unsigned id = 0; result == 0 && id < BUFFERS; id++) {
-        buffer_return(ring, id);
-    }
-    return result;
-}
-
-static void buffers_free(struct completion_ring *ring)
-{
-    free(ring->buffers);
-    free(ring->shared);
-    ring->buffers = NULL;
-    ring->shared = NULL;
-}
 
 /* DEFER_TASKRUN, of 6.1, says that there is multishot receive, of 6.0: which nothing else does. */
 void completion_ring_open(struct completion_ring *ring)
@@ -77,19 +31,17 @@ void completion_ring_open(struct completion_ring *ring)
     if (io_uring_queue_init_params(SQ_ENTRIES, &ring->ring, &params) != 0) {
         return;
     }
-    if (share_buffers(ring) != 0) {
+    ring->is_open = ring_buffers_share(&ring->buffers, &ring->ring, BUFFERS, BUFFER_BYTES) == 0;
+    if (!ring->is_open) {
         io_uring_queue_exit(&ring->ring);
-        buffers_free(ring);
-        return;
     }
-    ring->is_open = true;
 }
 
 void completion_ring_close(struct completion_ring *ring)
 {
     if (ring->is_open) {
         io_uring_queue_exit(&ring->ring);
-        buffers_free(ring);
+        ring_buffers_free(&ring->buffers);
         ring->is_open = false;
     }
 }
@@ -118,8 +70,7 @@ bool completion_ring_receive(struct completion_ring *ring, int fd, void *owner)
         return false;
     }
     io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    ring_buffers_select(sqe);
     sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)owner | USER_DATA_RECEIVE);
     return true;
@@ -195,7 +146,7 @@ static struct completion told(const struct completion_ring *ring, const struct i
     case USER_DATA_RECEIVE:
         completion.kind = COMPLETION_RECEIVED;
         completion.owner = (void *)(uintptr_t)user_data;
-        completion.data = ring->buffers + (size_t)ring->buffer_id * BUFFER_BYTES;
+        completion.data = ring_buffers_at(&ring->buffers, ring->buffer_id);
         completion.is_last = (cqe->flags & IORING_CQE_F_MORE) == 0;
     }
     return completion;
@@ -207,7 +158,8 @@ bool completion_ring_next(struct completion_ring *ring, struct completion *compl
     bool is_told = false;
     if (ring->has_buffer) {
         ring->has_buffer = false;
-        buffer_return(ring, ring->buffer_id);
+        ring_buffers_return(&ring->buffers, ring->buffer_id);
+        ring_buffers_tell(&ring->buffers);
     }
     while (!is_told && io_uring_cq_ready(&ring->ring) > 0 &&
            io_uring_peek_cqe(&ring->ring, &cqe) == 0) {

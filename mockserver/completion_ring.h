@@ -16,16 +16,15 @@
 #include <sys/uio.h>
 
 #ifdef HAVE_LIBURING
-#include <liburing.h>
+#include "backends/ring_buffers.h"
 #endif
 
 /** Zeroed: not open. */
 struct completion_ring {
 #ifdef HAVE_LIBURING
     struct io_uring ring;
-    struct io_uring_buf_ring *shared; /* the buffers that the kernel may take */
+    struct ring_buffers buffers;
 #endif
-    char *buffers;
     unsigned buffer_id; /* the one that was told of last, */
     bool has_buffer;    /* when it is not the kernel's again */
     bool is_open;
