@@ -7,6 +7,10 @@
 /** Beside its connections and files a worker has its ring or loop, and what libraries open. */
 #define DESCRIPTORS_SPARE 64
 
+/** Of a place in flight: a connection, a file, and libcurl's pair for waking each of its threads.
+ */
+#define DESCRIPTORS_EACH_MAX 4
+
 /** Raise the soft limit to the hard one. @return the limit now; 0 when unknown */
 uint64_t descriptors_raise_limit(void);
 

@@ -1,5 +1,6 @@
 #include "get_command.h"
 
+#include "descriptor_claim.h"
 #include "exit_code.h"
 #include "folder.h"
 #include "get_list.h"
@@ -12,8 +13,6 @@
 #include "placement.h"
 #include "plan.h"
 #include "server_process.h"
-
-#include "backends/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -153,20 +152,12 @@ static int open_folder(struct get *get)
 }
 
 /* Each place takes a connection and a file. */
-static int check_descriptors(const struct get *get)
+static int claim_descriptors(const struct get *get)
 {
     uint64_t requests = (uint64_t)get->list.count * (get->options.names ? 2 : 1);
     uint64_t places = get->options.in_flight < requests ? get->options.in_flight : requests;
-    uint64_t limit = descriptors_raise_limit();
 
-    if (2 * places + DESCRIPTORS_SPARE > limit) {
-        log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                  get->options.in_flight, (unsigned long long)(2 * places + DESCRIPTORS_SPARE),
-                  (unsigned long long)limit);
-        return EXIT_USAGE_ERROR;
-    }
-    descriptors_reserve(2 * places + DESCRIPTORS_SPARE);
-    return 0;
+    return descriptor_claim(get->options.in_flight, places, 2);
 }
 
 static int prepare(struct get *get)
@@ -183,7 +174,7 @@ static int prepare(struct get *get)
         exit_code = choose_backend(get);
     }
     if (exit_code == 0) {
-        exit_code = check_descriptors(get);
+        exit_code = claim_descriptors(get);
     }
     return exit_code == 0 ? open_folder(get) : exit_code;
 }

@@ -1,5 +1,6 @@
 #include "probe_command.h"
 
+#include "descriptor_claim.h"
 #include "exit_code.h"
 #include "interrupt.h"
 #include "log.h"
@@ -12,7 +13,6 @@
 
 #include "backends/backend.h"
 #include "backends/clock.h"
-#include "backends/descriptors.h"
 #include "backends/transfer.h"
 
 #include <errno.h>
@@ -79,21 +79,13 @@ static int start_server(struct probe *probe)
     return error == 0 ? 0 : error == -EINTR ? EXIT_INTERRUPTED : EXIT_UNAVAILABLE;
 }
 
-static int check_descriptors(const struct probe *probe)
+static int claim_descriptors(const struct probe *probe)
 {
     const struct probe_options *options = &probe->options;
     uint64_t places =
         options->in_flight < options->names_count ? options->in_flight : options->names_count;
-    uint64_t limit = descriptors_raise_limit();
 
-    if (places + DESCRIPTORS_SPARE > limit) {
-        log_error("--max-req %u: needs %llu descriptors, the limit is %llu (ulimit -Hn)",
-                  options->in_flight, (unsigned long long)(places + DESCRIPTORS_SPARE),
-                  (unsigned long long)limit);
-        return EXIT_USAGE_ERROR;
-    }
-    descriptors_reserve(places + DESCRIPTORS_SPARE);
-    return 0;
+    return descriptor_claim(options->in_flight, places, 1);
 }
 
 static const char *server_of(const struct probe *probe)
@@ -134,7 +126,7 @@ static int prepare(struct probe *probe)
     int exit_code = choose_backend(probe);
 
     if (exit_code == 0) {
-        exit_code = check_descriptors(probe);
+        exit_code = claim_descriptors(probe);
     }
     if (exit_code == 0) {
         exit_code = start_server(probe);

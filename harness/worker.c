@@ -80,8 +80,7 @@ static int prepare_job(struct worker *worker)
 {
     const struct trial_header *header = worker->memory.header;
 
-    /* Each place takes a connection and a file. */
-    descriptors_reserve(2 * (uint64_t)header->concurrency + DESCRIPTORS_SPARE);
+    descriptors_reserve(DESCRIPTORS_EACH_MAX * (uint64_t)header->concurrency + DESCRIPTORS_SPARE);
     worker->requests = calloc(header->count, sizeof worker->requests[0]);
     if (worker->requests == NULL) {
         return fail(worker, -ENOMEM, "no memory for %llu requests",
