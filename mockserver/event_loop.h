@@ -3,7 +3,8 @@
  *
  * Whose turn it is: due answers and new requests alternate, one of each as long as there are
  * both. With due answers first, a loop that has a burst to answer would leave the requests that
- * follow unread, find them all at once at its end, and so answer the next burst later still.
+ * follow unread, find them all at once at its end, and so answer the next burst later still. The
+ * end of a connection is no request: some answers go before it.
  *
  * Answers made before the first request (canned.h) are sent together, at the end of a turn or as
  * soon as there are SEND_BATCH_MAX; but never while there are deadlines, which they would make
