@@ -114,6 +114,7 @@ static void keep_last(struct get_record *record, int (*compare)(const void *, co
             entries[kept++] = entries[i];
         }
     }
+    record->outdated = record->outdated || kept < record->count;
     record->count = kept;
 }
 
@@ -164,11 +165,13 @@ static int read_lines(struct get_record *record, FILE *file)
     int error = 0;
 
     for (size_t number = 0; error == 0 && (bytes = getline(&line, &room, file)) > 0; number++) {
+        size_t before = record->count;
         record->torn = line[bytes - 1] != '\n';
         line[bytes - 1] = '\0';
         if (!record->torn && strlen(line) + 1 == (size_t)bytes) {
             error = add_line(record, line, number);
         }
+        record->outdated = record->outdated || record->count == before;
     }
     free(line);
     return error;
@@ -384,12 +387,16 @@ void get_record_flush(struct get_record *record)
     atomic_store(&record->due_at_ns, 0);
 }
 
-static void end(struct get_record *record)
+/* @return whether all that was appended is in the file */
+static bool end(struct get_record *record)
 {
-    if (record->log != NULL) {
-        (void)fclose(record->log);
-        record->log = NULL;
+    if (record->log == NULL) {
+        return false;
     }
+    bool failed = ferror(record->log) != 0;
+    failed = fclose(record->log) != 0 || failed;
+    record->log = NULL;
+    return !failed;
 }
 
 /* ---- write anew ---- */
@@ -428,7 +435,7 @@ int get_record_write(struct get_record *record, const struct get_session *sessio
 {
     const struct record_content content = {.record = record, .session = session};
 
-    end(record);
+    bool has_all = end(record);
     if (record->path == NULL) {
         return -ENOENT;
     }
@@ -436,14 +443,18 @@ int get_record_write(struct get_record *record, const struct get_session *sessio
         struct get_record_entry *old = find(record, session->list->items[i].key);
         if (old != NULL && is_downloaded(session, i)) {
             old->replaced = true;
+            record->outdated = true;
         }
+    }
+    if (has_all && !record->outdated) {
+        return 0;
     }
     return output_file_write(record->path, write_entries, &content);
 }
 
 void get_record_release(struct get_record *record)
 {
-    end(record);
+    (void)end(record);
     for (size_t i = 0; i < record->count; i++) {
         entry_release(&record->entries[i]);
     }

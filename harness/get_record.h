@@ -2,8 +2,8 @@
  * What `bench get` has saved into a folder: for --resume, which has to tell a file that is there
  * from one that is complete. A text file of "bytes xxh3 name URL" lines in
  * $XDG_STATE_HOME/bench (default ~/.local/state/bench), one for each folder. Lines are appended
- * as files complete, so that a run that is killed has not worked for nothing, and the file is
- * written anew, without what is out of date, when a run ends.
+ * as files complete, so that a run that is killed has not worked for nothing; when a run ends, a
+ * file in which something is out of date is written anew without it.
  */
 #ifndef BENCH_GET_RECORD_H
 #define BENCH_GET_RECORD_H
@@ -29,6 +29,7 @@ struct get_record {
     struct get_record_entry *entries; /* sorted by key; no two with one key or one name */
     size_t count;
     bool torn;                  /* the last line has no end: whoever wrote it was killed */
+    bool outdated;              /* the file has lines that say nothing any more */
     FILE *log;                  /* lines of this run go there; NULL: they cannot be kept */
     _Atomic uint64_t due_at_ns; /* when they have to be in the file; 0: they are */
 };
@@ -65,8 +66,8 @@ void get_record_flush(struct get_record *record);
 
 struct get_session;
 
-/** Write it anew, with what the session has downloaded; nothing is added any more. @return 0 or
- *  -errno */
+/** Nothing is added any more; see that it has what the session has downloaded, and nothing that is
+ *  out of date. @return 0 or -errno */
 int get_record_write(struct get_record *record, const struct get_session *session);
 
 void get_record_release(struct get_record *record);
