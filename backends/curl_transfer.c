@@ -257,13 +257,14 @@ void curl_transfer_release(struct curl_transfer *self)
     *self = (struct curl_transfer){0};
 }
 
-/* libcurl counts in milliseconds and takes 0 for "no limit". */
+/* libcurl counts in milliseconds, of which one may not have passed yet (Curl_timediff rounds
+ * towards zero when the second has changed), and takes 0 for "no limit": one more than is left. */
 static long remaining_ms(uint64_t deadline_ns, uint64_t now_ns)
 {
     if (deadline_ns <= now_ns) {
         return 1;
     }
-    uint64_t ms = (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
+    uint64_t ms = (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS + 1;
     return ms < INT_MAX ? (long)ms : (long)INT_MAX;
 }
 
