@@ -382,7 +382,7 @@ bool get_record_is_due(struct get_record *record)
 void get_record_flush(struct get_record *record)
 {
     if (record->log != NULL) {
-        (void)fflush(record->log); /* an error shows when all is written anew */
+        (void)fflush(record->log); /* an error shows in the end: then all is written anew */
     }
     atomic_store(&record->due_at_ns, 0);
 }

@@ -182,6 +182,21 @@ class Killed(FilesCase):
             self.assertEqual(sorted(line.split()[2] for line in self.record()),
                              [f"{cc}.gif" for cc in CODES])
 
+    def test_the_record_is_written_anew_only_when_a_line_is_out_of_date(self):
+        def identity():
+            (path,) = (self.folder / "state" / "bench").glob("get-*.txt")
+            return path.stat().st_ino
+
+        self.bench("get", "-i", self.write_list([self.url("cn")]), "-o", "d")
+        first = identity()
+        both = self.write_list([self.url("cn"), self.url("br")])
+        self.bench("get", "-i", both, "-o", "d", "--resume")
+        self.assertEqual(identity(), first)
+        self.assertEqual([line.split()[2] for line in self.record()], ["cn.gif", "br.gif"])
+        self.bench("get", "-i", both, "-o", "d")
+        self.assertNotEqual(identity(), first)
+        self.assertEqual(len(self.record()), 2)
+
 
 class Names(FilesCase):
     def serve_countries(self, countries):
