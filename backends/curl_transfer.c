@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "http1.h"
 #include "save.h"
+#include "tcp_reno.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -183,6 +184,14 @@ static void link_headers(struct curl_transfer *self)
     }
 }
 
+static int on_socket(void *user, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)user;
+    (void)purpose;
+    tcp_use_reno(fd);
+    return CURL_SOCKOPT_OK;
+}
+
 /* What stays the same for all transfers of the place. */
 static CURLcode set_common_options(struct curl_transfer *self, CURL *easy)
 {
@@ -200,6 +209,7 @@ static CURLcode set_common_options(struct curl_transfer *self, CURL *easy)
     SET(CURLOPT_PROXY, "");          /* whatever http_proxy says */
     SET(CURLOPT_NOPROXY, "*");
     SET(CURLOPT_TCP_NODELAY, 1L);
+    SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
     SET(CURLOPT_FRESH_CONNECT, fresh);
     SET(CURLOPT_FORBID_REUSE, fresh);
     SET(CURLOPT_USERAGENT, "bench");

@@ -1,5 +1,7 @@
 #include "raw_socket.h"
 
+#include "tcp_reno.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,6 +22,7 @@ int raw_socket_open(const struct endpoint *endpoint, int flags)
         (void)close(fd);
         return result;
     }
+    tcp_use_reno(fd);
     return fd;
 }
 

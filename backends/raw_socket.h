@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /**
- * A TCP socket for an endpoint, not yet connected, with TCP_NODELAY. Never blocks.
+ * A TCP socket for an endpoint, not yet connected, with TCP_NODELAY and Reno. Never blocks.
  * @param flags  of socket(2): SOCK_NONBLOCK where the model wants it; SOCK_CLOEXEC is added
  * @return the descriptor, or -errno
  */
