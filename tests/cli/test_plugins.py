@@ -17,6 +17,14 @@ class Plugins(CliCase):
                 self.assertEqual(samples[0]["backend"], "mine")
                 self.assertTrue(samples[0]["valid"], samples[0]["invalid_reason"])
 
+    def test_the_floor_transfers_all_that_the_backends_do(self):
+        for name in ("floor", "floor_hash"):
+            with self.subTest(name):
+                samples = self.samples("-b", f"{name}={MODULES / name}.so", "-r", "1", "-n", "400",
+                                       "-c", "8", "--delay", "0", code=0)
+                self.assertTrue(samples[0]["valid"], samples[0]["invalid_reason"])
+                self.assertEqual(samples[0]["ok"], 400)
+
     def found_out(self, kind, says, *arguments, rounds=2):
         samples = self.samples("-b", f"curl_threads,bad={MODULES / kind}.so", "-r", rounds,
                                "--delay", "5ms", "-c", "4", *arguments, code=6)
