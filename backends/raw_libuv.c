@@ -24,6 +24,7 @@
 #include "exchange.h"
 #include "job_run.h"
 #include "raw_socket.h"
+#include "tcp_reno.h"
 #include "uv_save.h"
 
 #include <assert.h>
@@ -252,6 +253,15 @@ static void on_connect(uv_connect_t *connect, int status)
     place_advance(place, request_send(place));
 }
 
+static void socket_use_reno(const struct place *place)
+{
+    uv_os_fd_t fd = -1;
+
+    if (uv_fileno((const uv_handle_t *)&place->tcp, &fd) == 0) {
+        tcp_use_reno(fd);
+    }
+}
+
 static enum transfer_step connect_start(struct place *place)
 {
     const struct endpoint *peer = place->exchange.endpoint;
@@ -270,6 +280,7 @@ static enum transfer_step connect_start(struct place *place)
     place->used = false;
     int result = uv_tcp_connect(&place->connect, &place->tcp,
                                 (const struct sockaddr *)&peer->address, on_connect);
+    socket_use_reno(place); /* uv_tcp_connect has made it */
     return result < 0 ? exchange_fail(&place->exchange, -result, place->loop->now_ns)
                       : TRANSFER_MORE;
 }

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -932,6 +933,75 @@ static void test_a_caller_who_stops_gets_every_slot_answered_soon(void **state)
     free(batch);
 }
 
+/* ---- sockets ---- */
+
+#define RENO "reno"
+#define CONTROL_BYTES 16 /* TCP_CA_NAME_MAX of the kernel */
+#define DESCRIPTORS_LOOKED_AT 256
+
+struct socket_witness {
+    uint16_t port; /* of the server, in network order */
+    _Atomic uint32_t sockets;
+    _Atomic uint32_t others; /* that use something else */
+};
+
+static bool reno_can_be_chosen(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool can = setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, RENO, sizeof RENO - 1) == 0;
+
+    (void)close(fd);
+    return can;
+}
+
+static bool leads_to(int fd, uint16_t port)
+{
+    struct sockaddr_in peer = {0};
+    socklen_t bytes = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0 && peer.sin_port == port;
+}
+
+static void look_at_sockets(void *user, size_t index, const void *body, size_t body_bytes)
+{
+    struct socket_witness *witness = user;
+
+    (void)index;
+    (void)body;
+    (void)body_bytes;
+    for (int fd = 0; fd < DESCRIPTORS_LOOKED_AT; fd++) {
+        char control[CONTROL_BYTES] = "";
+        socklen_t bytes = sizeof control;
+        if (leads_to(fd, witness->port) &&
+            getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, &bytes) == 0) {
+            witness->sockets++;
+            witness->others += strcmp(control, RENO) != 0;
+        }
+    }
+}
+
+/* No model is to pay for what the machine computes about sending: tcp_reno.h. */
+static void test_sockets_use_the_least_congestion_control(void **state)
+{
+    const struct mock *mock = plain_mock();
+    struct batch *batch = batch_of_flags(mock, 20, 4, "");
+    struct socket_witness witness = {
+        .port = htons((uint16_t)strtoul(strrchr(mock->origin, ':') + 1, NULL, 10))};
+    struct download_hooks hooks = {.user = &witness, .on_body = look_at_sockets};
+    (void)state;
+
+    if (!reno_can_be_chosen()) {
+        skip();
+    }
+    batch->job.hooks = &hooks;
+    batch_run(batch);
+    if (strcmp(backend->model, "processes") != 0) { /* whose sockets are not ours to see */
+        assert_true(witness.sockets >= 20);
+    }
+    assert_int_equal(witness.others, 0);
+    free(batch);
+}
+
 static size_t open_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -1011,6 +1081,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_comes_while_a_file_is_written_is_no_answer),
         cmocka_unit_test(test_each_completion_is_told_once_with_its_body),
         cmocka_unit_test(test_a_caller_who_stops_gets_every_slot_answered_soon),
+        cmocka_unit_test(test_sockets_use_the_least_congestion_control),
         cmocka_unit_test(test_nothing_stays_open_after_a_run),
         cmocka_unit_test(test_an_empty_job_is_done_at_once),
     };

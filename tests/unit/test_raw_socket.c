@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,20 +53,6 @@ static int client_open(void)
     assert_true(fd >= 0 && clients < CLIENTS_MAX);
     client_fds[clients++] = fd;
     return fd;
-}
-
-static void test_raw_socket__sends_at_once_and_computes_no_pace(void **state)
-{
-    (void)state;
-    int fd = client_open();
-    int no_delay = 0;
-    char control[16] = ""; /* TCP_CA_NAME_MAX of the kernel */
-    socklen_t bytes = sizeof no_delay;
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &bytes), 0);
-    assert_int_not_equal(no_delay, 0);
-    bytes = sizeof control;
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, &bytes), 0);
-    assert_string_equal(control, "reno");
 }
 
 static void test_raw_socket__is_connected_at_once_to_a_server_on_this_machine(void **state)
@@ -117,7 +102,6 @@ static void test_raw_socket__goes_on_connecting_to_who_does_not_answer_yet(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_raw_socket__sends_at_once_and_computes_no_pace),
         TEST(test_raw_socket__is_connected_at_once_to_a_server_on_this_machine),
         TEST(test_raw_socket__says_at_once_that_nobody_listens),
         TEST(test_raw_socket__goes_on_connecting_to_who_does_not_answer_yet),
