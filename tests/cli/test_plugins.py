@@ -1,7 +1,33 @@
 """Plug-ins: good ones run beside the built-ins, bad ones are found out."""
+import http.server
+import json
+import threading
 import unittest
 
 from support import BUILT_INS, MODULES, CliCase, strict_json
+
+
+BODY = b"flag" * 100
+
+
+class WrongManifest(http.server.BaseHTTPRequestHandler):
+    """Serves twenty flags of the right lengths, whose hashes are none of theirs."""
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def do_GET(self):
+        flags = [{"cc": cc, "country": cc, "path": f"/flags/{cc}/{cc}.gif", "bytes": len(BODY),
+                  "xxh3": f"{number:016x}"} for number, cc in enumerate(
+                      "bd br cd cn de eg et fr id in ir jp mx ng ph pk ru tr us vn".split())]
+        manifest = json.dumps({"corpus": "0123456789abcdef", "flags": flags}).encode()
+        body = manifest if self.path == "/manifest.json" else BODY
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
 
 
 class Plugins(CliCase):
@@ -24,6 +50,18 @@ class Plugins(CliCase):
                                        "-c", "8", "--delay", "0", code=0)
                 self.assertTrue(samples[0]["valid"], samples[0]["invalid_reason"])
                 self.assertEqual(samples[0]["ok"], 400)
+
+    def test_the_floor_believes_all_that_it_gets_but_for_its_hash(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WrongManifest)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_address[1]}/flags"
+        for name, code in (("floor", 0), ("floor_hash", 6)):
+            with self.subTest(name):
+                samples = self.samples("-b", f"{name}={MODULES / name}.so", "-r", "1", "-c", "4",
+                                       "--server", url, code=code)
+                self.assertEqual({sample["valid"] for sample in samples}, {code == 0})
 
     def found_out(self, kind, says, *arguments, rounds=2):
         samples = self.samples("-b", f"curl_threads,bad={MODULES / kind}.so", "-r", rounds,

@@ -84,8 +84,12 @@ static void save_all(size_t threads)
     size_t made = 0;
 
     while (error == 0 && made + 1 < threads) {
-        error = -pthread_create(&ids[made], NULL, save_some, NULL);
-        made += error == 0;
+        int result = pthread_create(&ids[made], NULL, save_some, NULL);
+        if (result != 0) {
+            error = -result;
+            break;
+        }
+        made++;
     }
     (void)save_some(NULL);
     for (size_t i = 0; i < made; i++) {

@@ -4,11 +4,13 @@
  * it claims about a body is what was expected. So it is a plug-in for scripts/floor, which tells
  * what of a model's CPU any client would have to pay, and no backend: it believes the server all.
  *
- * With FLOOR_HASH each body is hashed as well, as the backends do it, and must be the expected one.
+ * With FLOOR_HASH each body that arrives in one piece, as nearly all do, is hashed as well, in the
+ * way of the backends, and must be the expected one.
  */
 #include "backends/backend.h"
 #include "backends/body_hash.h"
 #include "backends/clock.h"
+#include "backends/tcp_reno.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -104,7 +106,6 @@ static int finish(struct client *client, struct connection *connection, uint64_t
     return start(client, connection, finished_ns);
 }
 
-/* Of a body that arrives in one piece, as nearly all do. */
 static bool is_expected(const struct transfer_request *request, const char *body, size_t bytes)
 {
     return !FLOOR_HASH || bytes != request->expected_bytes ||
@@ -146,8 +147,11 @@ static int turn(struct client *client)
 
     int count = epoll_wait(client->epoll_fd, events, EVENTS_MAX,
                            (int)(client->job->timeout_ns / NS_PER_MS));
-    if (count <= 0) {
-        return count == 0 ? -ETIMEDOUT : -errno;
+    if (count == 0) {
+        return -ETIMEDOUT;
+    }
+    if (count < 0) {
+        return errno == EINTR ? 0 : -errno;
     }
     for (int i = 0; i < count && result == 0; i++) {
         result = receive(client, events[i].data.ptr);
@@ -164,11 +168,11 @@ static int connection_open(struct client *client, struct connection *connection,
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection->fd < 0 ||
         setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
-        setsockopt(connection->fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno")) < 0 ||
         connect(connection->fd, (const struct sockaddr *)address, sizeof *address) < 0 ||
         epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
         return -errno;
     }
+    tcp_use_reno(connection->fd);
     return start(client, connection, clock_now_ns());
 }
 
