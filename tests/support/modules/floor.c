@@ -10,22 +10,20 @@
 #include "backends/backend.h"
 #include "backends/body_hash.h"
 #include "backends/clock.h"
-#include "backends/tcp_reno.h"
+#include "backends/http1.h"
+#include "backends/raw_socket.h"
+#include "backends/target.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BUFFER_BYTES 65536
 #define EVENTS_MAX 256
 #define REQUEST_BYTES_MAX 1024 /* of a flag's URL and a token */
-#define SCHEME "http://"
 
 struct connection {
     int fd;       /* 0: none yet */
@@ -38,42 +36,36 @@ struct client {
     const struct download_job *job;
     struct transfer_result *results;
     struct connection *connections;
+    struct target_table targets;
     size_t started;
     size_t done;
     int epoll_fd;
     char *buffer;
 };
 
-static char *digits_put(char *out, size_t number)
-{
-    char digits[24];
-    char *first = digits + sizeof digits;
-
-    do {
-        *--first = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return mempcpy(out, first, (size_t)(digits + sizeof digits - first));
-}
-
-/* The fields that the backends send. @return 0; -errno of a request that is too long or not sent */
+/* The text that the backends send. @return 0; -errno of a request that is too long or not sent */
 static int request_send(const struct client *client, const struct connection *connection)
 {
-    const char *authority = client->job->requests[connection->index].url + strlen(SCHEME);
-    const char *path = strchr(authority, '/');
-    char request[REQUEST_BYTES_MAX];
+    const struct download_job *job = client->job;
+    struct target spare;
+    char text[REQUEST_BYTES_MAX];
 
-    if (strlen(path) + strlen(client->job->run_mark) > REQUEST_BYTES_MAX / 2) {
+    const struct target *target =
+        target_find(&client->targets, job->requests[connection->index].url, &spare);
+    const struct http1_request request = {
+        .authority = target->authority,
+        .authority_bytes = target->authority_bytes,
+        .path = target->path,
+        .path_bytes = target->path_bytes,
+        .run_mark = job->run_mark,
+        .number = connection->index,
+        .attempt = 1,
+    };
+    if (http1_request_bytes_max(&request) > sizeof text) {
         return -ENAMETOOLONG;
     }
-    char *end = stpcpy(stpcpy(stpcpy(request, "GET "), path), " HTTP/1.1\r\nHost: ");
-    end = mempcpy(end, authority, (size_t)(path - authority));
-    end = stpcpy(end, "\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
-                      "X-Bench: run=");
-    end = stpcpy(stpcpy(end, client->job->run_mark), ";req=");
-    end = stpcpy(digits_put(end, connection->index), ";try=1\r\n\r\n");
-    ssize_t sent = send(connection->fd, request, (size_t)(end - request), MSG_NOSIGNAL);
-    return sent == end - request ? 0 : -EIO;
+    size_t bytes = http1_request_write(&request, text, sizeof text);
+    return send(connection->fd, text, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -EIO;
 }
 
 /* @return 0 or -errno */
@@ -159,42 +151,31 @@ static int turn(struct client *client)
     return result;
 }
 
-static int connection_open(struct client *client, struct connection *connection,
-                           const struct sockaddr_in *address)
+static int connection_open(struct client *client, struct connection *connection)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    const int on = 1;
+    struct target spare;
+    const struct endpoint *endpoint =
+        target_find(&client->targets, client->job->requests[0].url, &spare)->endpoint;
 
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0 ||
-        setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
-        connect(connection->fd, (const struct sockaddr *)address, sizeof *address) < 0 ||
-        epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
+    int fd = raw_socket_open(endpoint, 0);
+    if (fd < 0) {
+        return fd;
+    }
+    connection->fd = fd;
+    if (connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->address_bytes) < 0 ||
+        epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
         return -errno;
     }
-    tcp_use_reno(connection->fd);
     return start(client, connection, clock_now_ns());
-}
-
-static int address_of(const char *url, struct sockaddr_in *address)
-{
-    char host[INET_ADDRSTRLEN];
-    unsigned short port = 0;
-
-    if (sscanf(url, SCHEME "%15[0-9.]:%hu/", host, &port) != 2) {
-        return -EINVAL;
-    }
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-    return inet_pton(AF_INET, host, &address->sin_addr) == 1 ? 0 : -EINVAL;
 }
 
 static int client_run(struct client *client)
 {
-    struct sockaddr_in address;
+    int result = target_table_init(&client->targets, client->job);
 
-    int result = address_of(client->job->requests[0].url, &address);
     for (uint32_t i = 0; result == 0 && i < client->job->concurrency; i++) {
-        result = connection_open(client, &client->connections[i], &address);
+        result = connection_open(client, &client->connections[i]);
     }
     while (result == 0 && client->done < client->job->count) {
         result = turn(client);
@@ -224,6 +205,7 @@ static int download_many(const struct download_job *job, struct transfer_result 
     if (client.epoll_fd >= 0) {
         (void)close(client.epoll_fd);
     }
+    target_table_release(&client.targets);
     free(client.buffer);
     free(client.connections);
     return result;
